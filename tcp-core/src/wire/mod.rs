@@ -1,0 +1,1 @@
+//! TCP, IP and ICMP on the wire.
