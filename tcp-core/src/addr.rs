@@ -99,7 +99,9 @@ mod tests {
     // req: MUST-46, MUST-57, MUST-63
     #[test]
     fn no_peer_has_a_broadcast_multicast_or_reserved_address() {
-        for text in ["0.0.0.0", "0.1.2.3", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "::", "ff02::1"] {
+        for text in
+            ["0.0.0.0", "0.1.2.3", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "::", "ff02::1"]
+        {
             assert!(!is_usable_peer(text.parse().unwrap()), "{text}");
         }
         for text in ["10.0.0.1", "127.0.0.1", "223.255.255.254", "::1", "fe80::1", "2001:db8::1"] {
