@@ -85,10 +85,6 @@ impl<'a> Ipv4View<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let view = Self::new_quoted(bytes)?;
         let header_len = Ipv4Header::LEN + view.options.len();
-        let sum = Checksum::new().with(view.header).with(view.options);
-        if !sum.is_valid() {
-            return Err(Malformed::IpHeaderChecksum);
-        }
         let payload_len =
             usize::from(view.total_len()).checked_sub(header_len).ok_or(Malformed::IpTotalLength)?;
         let payload = view.payload.get(..payload_len).ok_or(Malformed::IpTotalLength)?;
@@ -96,12 +92,12 @@ impl<'a> Ipv4View<'a> {
         Ok(Self { payload, ..view })
     }
 
-    /// A view of a packet that an ICMP message quotes: its end may be missing, and what routers
-    /// rewrite (checksum, options) is not looked at.
+    /// A view of a packet that an ICMP message quotes: its end may be missing, and its options were
+    /// ours.
     ///
     /// # Errors
     ///
-    /// A header that is short, or has a wrong version or header length.
+    /// A header that is short, or has a wrong version, header length or checksum.
     pub fn new_quoted(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let (header, rest) = bytes.split_first_chunk::<{ Ipv4Header::LEN }>().ok_or(Malformed::TooShort)?;
         if header[0] >> 4 != 4 {
@@ -111,6 +107,9 @@ impl<'a> Ipv4View<'a> {
             .checked_sub(Ipv4Header::LEN)
             .ok_or(Malformed::IpHeaderLength)?;
         let (options, payload) = rest.split_at_checked(options_len).ok_or(Malformed::IpHeaderLength)?;
+        if !Checksum::new().with(header).with(options).is_valid() {
+            return Err(Malformed::IpHeaderChecksum);
+        }
         Ok(Self { header, options, payload })
     }
 

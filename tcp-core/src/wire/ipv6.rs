@@ -95,8 +95,7 @@ impl<'a> Ipv6View<'a> {
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let view = Self::first_header(bytes)?;
-        let payload_len = usize::from(u16::from_be_bytes([view.header[4], view.header[5]]));
-        let payload = view.payload.get(..payload_len).ok_or(Malformed::IpTotalLength)?;
+        let payload = view.payload.get(..usize::from(view.payload_len())).ok_or(Malformed::IpTotalLength)?;
         Walk { view: Self { payload, ..view }, checks: Checks::All }.run()
     }
 
@@ -130,6 +129,13 @@ impl<'a> Ipv6View<'a> {
     #[must_use]
     pub fn dst(&self) -> Ipv6Addr {
         self.header.last_chunk::<16>().map_or(Ipv6Addr::UNSPECIFIED, |octets| Ipv6Addr::from(*octets))
+    }
+
+    /// The length that the header says, of all that follows it.
+    #[inline]
+    #[must_use]
+    pub const fn payload_len(&self) -> u16 {
+        u16::from_be_bytes([self.header[4], self.header[5]])
     }
 
     /// The hop limit.

@@ -20,8 +20,9 @@ use crate::{SeqNumber, SeqRange};
 
 mod emit;
 #[cfg(test)]
-mod tests;
+pub(in crate::wire) mod tests;
 
+pub(super) use emit::emit_option;
 pub use emit::emit_options;
 
 /// The kinds of options, as IANA numbers them.
@@ -342,6 +343,13 @@ impl<'a> OptionIter<'a> {
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
+    }
+
+    /// The bytes that have not been read yet.
+    #[inline]
+    #[must_use]
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 

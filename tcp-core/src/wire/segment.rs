@@ -8,7 +8,7 @@ use super::tcp::{Flags, HEADER_LEN, TcpView};
 use crate::{SeqNumber, SeqRange};
 
 #[cfg(test)]
-mod tests;
+pub(in crate::wire) mod tests;
 
 /// A TCP segment: header, options and data (RFC 9293 §3.1).
 ///

@@ -139,6 +139,11 @@ impl Flags {
     pub const fn ack(self) -> bool {
         self.contains(Self::ACK)
     }
+
+    /// The bit that `letter` stands for in the text form.
+    pub(super) fn from_letter(letter: char) -> Option<Self> {
+        Self::LETTERS.iter().find(|(_, known)| *known == letter).map(|(flag, _)| *flag)
+    }
 }
 
 impl BitOr for Flags {
@@ -180,7 +185,7 @@ impl fmt::Debug for Flags {
 ///
 /// Nothing is lost here: reserved bits, the order of options and their padding can be seen. What a
 /// connection needs of it is a [`Segment`](super::Segment).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TcpView<'a> {
     header: &'a [u8; HEADER_LEN],
     options: &'a [u8],

@@ -17,12 +17,18 @@ pub fn emit_options(options: &[TcpOption<'_>], buf: &mut [u8]) -> Option<usize> 
     Some(writer.len)
 }
 
+/// Writes one option, without padding; `None` if it does not fit.
+pub(in crate::wire) fn emit_option(option: &TcpOption<'_>, buf: &mut [u8]) -> Option<usize> {
+    let mut writer = Writer { buf, len: 0 };
+    writer.option(option)?;
+    Some(writer.len)
+}
+
 /// How the options of a segment share the 40 bytes there are.
 ///
 /// What must not be missing comes first; a cookie that does not fit is left out (the handshake then
 /// is an ordinary one), and SACK blocks take what is left (RFC 2018 §3).
 struct Layout {
-    user_timeout: bool,
     fast_open: bool,
     sack_blocks: usize,
     len: usize,
@@ -56,20 +62,20 @@ impl Options {
         if self.window_scale.is_some() {
             len += WINDOW_SCALE_LEN;
         }
-        let mut fits = |wanted: usize| {
-            let fits = wanted > 0 && len + wanted <= MAX_OPTIONS_LEN;
-            len += if fits { wanted } else { 0 };
-            fits
-        };
-        let user_timeout = self.user_timeout.is_some() && fits(USER_TIMEOUT_LEN);
-        let fast_open =
-            self.fast_open.is_some_and(|cookie| fits((2 + cookie.as_bytes().len()).next_multiple_of(4)));
+        if self.user_timeout.is_some() {
+            len += USER_TIMEOUT_LEN;
+        }
+        let cookie_len = self.fast_open.map_or(0, |cookie| (2 + cookie.as_bytes().len()).next_multiple_of(4));
+        let fast_open = cookie_len > 0 && len + cookie_len <= MAX_OPTIONS_LEN;
+        if fast_open {
+            len += cookie_len;
+        }
         let room = MAX_OPTIONS_LEN.saturating_sub(len + 4) / 8;
         let sack_blocks = self.sack.len().min(room);
         if sack_blocks > 0 {
             len += 4 + 8 * sack_blocks;
         }
-        Layout { user_timeout, fast_open, sack_blocks, len }
+        Layout { fast_open, sack_blocks, len }
     }
 
     /// Writes the options into `buf` in Linux's order: MSS, SACK-permitted, timestamps, window
@@ -77,7 +83,7 @@ impl Options {
     /// for padding. Returns the number of bytes, `None` if `buf` is shorter than
     /// [`encoded_len`](Self::encoded_len).
     ///
-    /// What does not fit into 40 bytes is left out: the user timeout, the cookie, SACK blocks.
+    /// What does not fit into 40 bytes is left out: the cookie, the last SACK blocks.
     #[inline]
     pub fn emit(&self, buf: &mut [u8]) -> Option<usize> {
         let only_timestamps = self.mss.is_none()
@@ -120,7 +126,7 @@ impl Options {
             writer.nops(1)?;
             writer.option(&TcpOption::WindowScale(shift))?;
         }
-        if let Some(timeout) = self.user_timeout.filter(|_| layout.user_timeout) {
+        if let Some(timeout) = self.user_timeout {
             writer.option(&TcpOption::UserTimeout(timeout))?;
         }
         if let Some(cookie) = self.fast_open.filter(|_| layout.fast_open) {

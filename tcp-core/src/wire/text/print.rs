@@ -2,16 +2,31 @@
 
 use core::fmt::{self, Display, Formatter};
 
-use crate::wire::options::{FastOpenCookie, Granularity, Options, SackBlocks, TcpOption, UserTimeout};
+use crate::SeqNumber;
+use crate::wire::options::{
+    FastOpenCookie, Granularity, OptionIter, Options, SackBlocks, TcpOption, UserTimeout,
+};
 use crate::wire::segment::Segment;
-use crate::wire::tcp::Flags;
+use crate::wire::tcp::{Flags, MAX_OPTIONS_LEN, TcpView};
 
-impl Display for Segment<'_> {
+/// What a line says besides addresses, ports and contents of data.
+struct Line<'a> {
+    flags: Flags,
+    seq: SeqNumber,
+    ack: SeqNumber,
+    window: u16,
+    urgent: u16,
+    /// Reserved bits and checksum, where they are known.
+    rest_of_header: Option<(u8, u16)>,
+    options: Option<&'a dyn Display>,
+    payload_len: usize,
+}
+
+impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] seq {}", self.flags, self.seq)?;
-        let len = self.payload.len();
-        if len > 0 {
-            write!(f, ":{}", self.seq + len as u32)?;
+        if self.payload_len > 0 {
+            write!(f, ":{}", self.seq + self.payload_len as u32)?;
         }
         if self.flags.ack() || self.ack.0 != 0 {
             write!(f, " ack {}", self.ack)?;
@@ -20,13 +35,88 @@ impl Display for Segment<'_> {
         if self.flags.contains(Flags::URG) || self.urgent != 0 {
             write!(f, " urg {}", self.urgent)?;
         }
-        if self.options != Options::NONE {
-            write!(f, " <{}>", self.options)?;
+        if let Some((reserved, checksum)) = self.rest_of_header {
+            if reserved != 0 {
+                write!(f, " rsv {reserved}")?;
+            }
+            write!(f, " cksum {checksum:#06x}")?;
         }
-        if len > 0 {
-            write!(f, " len {len}")?;
+        if let Some(options) = self.options {
+            write!(f, " <{options}>")?;
+        }
+        if self.payload_len > 0 {
+            write!(f, " len {}", self.payload_len)?;
         }
         Ok(())
+    }
+}
+
+impl Display for Segment<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let line = Line {
+            flags: self.flags,
+            seq: self.seq,
+            ack: self.ack,
+            window: self.window,
+            urgent: self.urgent,
+            rest_of_header: None,
+            options: (self.options != Options::NONE).then_some(&self.options),
+            payload_len: self.payload.len(),
+        };
+        Display::fmt(&line, f)
+    }
+}
+
+/// Prints all that the bytes say: the options as they stand, reserved bits if there are any, the
+/// checksum, and, with `{:#}`, the data.
+impl Display for TcpView<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let options = ExactOptions(self.option_bytes());
+        let line = Line {
+            flags: self.flags(),
+            seq: self.seq(),
+            ack: self.ack(),
+            window: self.window(),
+            urgent: self.urgent(),
+            rest_of_header: Some((self.reserved(), self.checksum())),
+            options: (!self.option_bytes().is_empty()).then_some(&options),
+            payload_len: self.payload().len(),
+        };
+        write!(f, "{} > {} {line}", self.src_port(), self.dst_port())?;
+        if f.alternate() && !self.payload().is_empty() {
+            write!(f, " data {}", Hex(self.payload()))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TcpView<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+/// Options of which no byte may be lost in the text.
+struct ExactOptions<'a>(&'a [u8]);
+
+impl Display for ExactOptions<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Ok(options) = Options::parse(self.0) {
+            let mut usual = [0; MAX_OPTIONS_LEN];
+            if options.emit(&mut usual).and_then(|len| usual.get(..len)) == Some(self.0) {
+                return Display::fmt(&options, f);
+            }
+        }
+        f.write_str("raw")?;
+        let mut options = OptionIter::new(self.0);
+        loop {
+            let rest = options.rest();
+            match options.next() {
+                Some(Ok(option)) => write!(f, ",{option}")?,
+                Some(Err(_)) => write!(f, ",bad {}", Hex(rest))?,
+                None => return Ok(()),
+            }
+        }
     }
 }
 
@@ -50,18 +140,14 @@ impl Options {
 
 impl Display for Options {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        list(f, self.each())
-    }
-}
-
-fn list(f: &mut Formatter<'_>, options: impl Iterator<Item = impl Display>) -> fmt::Result {
-    for (index, option) in options.enumerate() {
-        if index > 0 {
-            f.write_str(",")?;
+        for (index, option) in self.each().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            Display::fmt(&option, f)?;
         }
-        Display::fmt(&option, f)?;
+        Ok(())
     }
-    Ok(())
 }
 
 impl Display for TcpOption<'_> {
@@ -116,7 +202,7 @@ impl Display for FastOpenCookie {
 }
 
 /// Bytes as `0x` and two digits each.
-struct Hex<'a>(&'a [u8]);
+pub(super) struct Hex<'a>(pub(super) &'a [u8]);
 
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
