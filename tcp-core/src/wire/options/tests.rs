@@ -139,7 +139,7 @@ fn what_follows_the_end_of_the_list_is_not_interpreted_and_written_as_zero() {
     assert_eq!(buf[..4], [3, 3, 7, 0]);
 }
 
-// req: 7323-WS1, MUST-68
+// req: MUST-68
 #[test]
 fn the_options_of_a_syn_stand_in_the_order_that_linux_uses() {
     let mut options = Options {
@@ -158,7 +158,6 @@ fn the_options_of_a_syn_stand_in_the_order_that_linux_uses() {
     assert_eq!(emitted(&options)[12..], [34, 2, 1, 1]);
 }
 
-// req: 6691-2
 #[test]
 fn beside_timestamps_there_is_room_for_three_blocks() {
     let all: SackBlocks = (1..=9).map(|n| range(n * 10, n * 10 + 5)).collect();
