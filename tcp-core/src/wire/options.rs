@@ -419,8 +419,16 @@ impl Options {
     /// [`Malformed::OptionLength`] if a length is 0 or 1 or past the end (RFC 9293 §3.1, MUST-7).
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut options = Self::NONE;
+        options.read(bytes)?;
+        Ok(options)
+    }
+
+    /// Adds the options in `bytes` to none: in place, for a move costs as much as the reading.
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         if bytes.is_empty() {
-            return Ok(Self::NONE);
+            return Ok(());
         }
         // What nearly every segment of a connection with timestamps carries (RFC 7323 App. A).
         if let Ok(&[kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h]) =
@@ -430,39 +438,39 @@ impl Options {
                 value: u32::from_be_bytes([a, b, c, d]),
                 echo: u32::from_be_bytes([e, f, g, h]),
             };
-            return Ok(Self { timestamps: Some(timestamps), ..Self::NONE });
+            self.timestamps = Some(timestamps);
+            return Ok(());
         }
-        Self::parse_any(bytes)
+        self.read_any(bytes)
     }
 
-    /// As [`parse`](Self::parse), for any options: kept apart from the short way.
+    /// As [`read`](Self::read), for any options: kept apart from the short way.
     #[inline(never)]
-    fn parse_any(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut options = Self::NONE;
+    fn read_any(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         for option in OptionIter::new(bytes) {
             match option? {
                 TcpOption::Mss(mss) => {
-                    options.mss.get_or_insert(mss);
+                    self.mss.get_or_insert(mss);
                 }
                 TcpOption::WindowScale(shift) => {
-                    options.window_scale.get_or_insert(shift);
+                    self.window_scale.get_or_insert(shift);
                 }
-                TcpOption::SackPermitted => options.sack_permitted = true,
+                TcpOption::SackPermitted => self.sack_permitted = true,
                 TcpOption::Sack(blocks) => {
-                    if options.sack.is_empty() {
-                        options.sack = blocks;
+                    if self.sack.is_empty() {
+                        self.sack = blocks;
                     }
                 }
                 TcpOption::Timestamps(timestamps) => {
-                    options.timestamps.get_or_insert(timestamps);
+                    self.timestamps.get_or_insert(timestamps);
                 }
                 TcpOption::FastOpen(cookie) => {
-                    options.fast_open.get_or_insert(cookie);
+                    self.fast_open.get_or_insert(cookie);
                 }
                 // Zero must be ignored (RFC 5482 §3.3).
                 TcpOption::UserTimeout(UserTimeout { value: 0, .. }) => {}
                 TcpOption::UserTimeout(timeout) => {
-                    options.user_timeout.get_or_insert(timeout);
+                    self.user_timeout.get_or_insert(timeout);
                 }
                 TcpOption::End { .. }
                 | TcpOption::Nop
@@ -473,15 +481,24 @@ impl Options {
                 | TcpOption::Unknown { .. } => {}
             }
         }
-        Ok(options)
+        Ok(())
     }
 
     /// Without the options that have a meaning on SYN segments only (RFC 9293 §3.7.1, MUST-65;
     /// RFC 7323 §2.2; RFC 2018 §2; RFC 7413 §4.1.1).
     #[inline]
     #[must_use]
-    pub fn without_syn_options(self) -> Self {
-        Self { mss: None, window_scale: None, sack_permitted: false, fast_open: None, ..self }
+    pub fn without_syn_options(mut self) -> Self {
+        self.clear_syn_options();
+        self
+    }
+
+    #[inline]
+    pub(super) fn clear_syn_options(&mut self) {
+        self.mss = None;
+        self.window_scale = None;
+        self.sack_permitted = false;
+        self.fast_open = None;
     }
 }
 

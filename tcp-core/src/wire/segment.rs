@@ -55,11 +55,7 @@ impl<'a> Segment<'a> {
     /// [`Malformed::OptionLength`].
     #[inline]
     pub fn from_view(view: &TcpView<'a>) -> Result<Self, Malformed> {
-        let mut options = Options::parse(view.option_bytes())?;
-        if !view.flags().syn() {
-            options = options.without_syn_options();
-        }
-        Ok(Self {
+        let mut segment = Self {
             src_port: view.src_port(),
             dst_port: view.dst_port(),
             seq: view.seq(),
@@ -67,9 +63,14 @@ impl<'a> Segment<'a> {
             flags: view.flags(),
             window: view.window(),
             urgent: view.urgent(),
-            options,
+            options: Options::NONE,
             payload: view.payload(),
-        })
+        };
+        segment.options.read(view.option_bytes())?;
+        if !segment.flags.syn() {
+            segment.options.clear_syn_options();
+        }
+        Ok(segment)
     }
 
     /// SEG.LEN: how many sequence numbers the segment takes, SYN and FIN included (RFC 9293 §3.4).
