@@ -21,11 +21,14 @@ pub const CHUNK: usize = 8 * 1024;
 pub(super) const CHUNK_CHARGE: u64 = CHUNK as u64;
 
 /// One piece of memory of [`CHUNK`] bytes, filled from its start.
-pub(super) struct Chunk(BytesMut);
+///
+/// It is boxed since it is moved right after it was filled or emptied: to move the four words of a `BytesMut`
+/// then, the processor has to wait for the writes, which was half of what a small message cost.
+pub(super) struct Chunk(Box<BytesMut>);
 
 impl Chunk {
     fn new() -> Self {
-        Self(BytesMut::with_capacity(CHUNK))
+        Self(Box::new(BytesMut::with_capacity(CHUNK)))
     }
 
     #[inline]
@@ -53,18 +56,14 @@ impl Chunk {
         self.0.extend_from_slice(after);
     }
 
-    #[inline]
-    pub(super) fn drop_front(&mut self, length: usize) {
-        self.0.advance(length);
-    }
-
     pub(super) fn drop_back_to(&mut self, length: usize) {
         self.0.truncate(length);
     }
 
-    /// Takes the first `length` bytes out, without a copy. The chunk can be filled again in full only after all
-    /// that was taken out has been dropped.
-    pub(super) fn take_front(&mut self, length: usize) -> Bytes {
+    /// Drops the first `skipped` bytes and takes the `length` bytes after them out, without a copy. The chunk can
+    /// be filled again in full only after all that was taken out has been dropped.
+    pub(super) fn take_front(&mut self, skipped: usize, length: usize) -> Bytes {
+        self.0.advance(skipped);
         self.0.split_to(length).freeze()
     }
 
@@ -216,13 +215,13 @@ impl Pool {
             return None;
         }
         self.charged += CHUNK_CHARGE;
-        let chunk = self.free.pop().unwrap_or_else(|| self.reclaim_or_allocate());
-        self.trim();
-        Some(chunk)
+        // One from the free list leaves what is held in all as it is.
+        Some(self.free.pop().unwrap_or_else(|| self.reclaim_or_allocate()))
     }
 
     #[cold]
     fn reclaim_or_allocate(&mut self) -> Chunk {
+        self.trim();
         if let Some(mut chunk) = self.lent.pop_front() {
             if chunk.reset() {
                 return chunk;
@@ -244,20 +243,24 @@ impl Pool {
         self.trim();
     }
 
-    /// Drops spare chunks that are too many, or that would bring what is held in all beyond the limit: first those
-    /// that the application may hold, since they may be of no use.
     #[inline]
     fn trim(&mut self) {
-        loop {
-            let spare = self.spare_chunks();
-            let fits = usize::try_from(self.room() / CHUNK_CHARGE).unwrap_or(usize::MAX);
-            if spare <= self.spare_chunks.min(fits) {
-                return;
-            }
-            if self.lent.pop_front().is_none() {
-                self.free.pop();
-            }
+        if self.has_too_many_spares() {
+            self.drop_spares();
         }
+    }
+
+    /// Whether spare chunks are too many, or bring what is held in all beyond the limit.
+    #[inline]
+    fn has_too_many_spares(&self) -> bool {
+        let spare = self.spare_chunks();
+        spare > self.spare_chunks || spare as u64 * CHUNK_CHARGE > self.room()
+    }
+
+    /// Drops first the spare chunks that the application may hold, since they may be of no use.
+    #[cold]
+    fn drop_spares(&mut self) {
+        while self.has_too_many_spares() && (self.lent.pop_front().is_some() || self.free.pop().is_some()) {}
     }
 }
 
@@ -321,7 +324,7 @@ mod tests {
         let mut pool = Pool::new(8 * CHUNK_CHARGE, 8);
         let mut chunk = pool.try_take().unwrap();
         chunk.append(b"lent");
-        let lent = chunk.take_front(2);
+        let lent = chunk.take_front(0, 2);
         let address = lent.as_ptr();
         pool.give_back(chunk);
         assert_eq!((pool.charged(), pool.spare_chunks()), (0, 1));

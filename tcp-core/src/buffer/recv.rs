@@ -200,7 +200,7 @@ impl ReceiveBuffer {
     pub fn peek(&self, into: &mut [u8]) -> usize {
         let mut copied = 0;
         let wanted = to_index(self.readable()).min(into.len());
-        for slice in self.assembly.iter().flat_map(|assembly| assembly.slices()) {
+        for slice in self.assembly.iter().flat_map(|assembly| assembly.slices(self.read)) {
             let slice = &slice[..slice.len().min(wanted - copied)];
             into[copied..copied + slice.len()].copy_from_slice(slice);
             copied += slice.len();
@@ -231,12 +231,12 @@ impl ReceiveBuffer {
         let Some(assembly) = &mut self.assembly else { return };
         let mut left = length;
         while left > 0 {
-            let Some(slice) = assembly.front() else { break };
+            let Some(slice) = assembly.front(self.read) else { break };
             let slice = &slice[..slice.len().min(left)];
             let offered = slice.len();
             let consumed = reader(slice).min(offered);
-            assembly.drop_front(pool, consumed);
             self.read += consumed as u64;
+            assembly.release_front(pool, self.read);
             left -= consumed;
             if consumed < offered {
                 break;
@@ -252,19 +252,18 @@ impl ReceiveBuffer {
     /// chunk, what is short and alone in its chunk is copied.
     pub fn read_bytes(&mut self, pool: &mut Pool, max: usize) -> Option<Bytes> {
         let assembly = self.assembly.as_mut()?;
-        let front = assembly.front()?;
+        let front = assembly.front(self.read)?;
         let length = front.len().min(max).min(to_index(self.next - self.read));
         if length == 0 {
             return None;
         }
         let bytes = if length < SHORTEST_LENT && length == front.len() && !assembly.front_is_lent() {
-            let copy = Bytes::copy_from_slice(front);
-            assembly.drop_front(pool, length);
-            copy
+            Bytes::copy_from_slice(front)
         } else {
-            assembly.take_front(pool, length)
+            assembly.take_front(self.read, length)
         };
         self.read += length as u64;
+        assembly.release_front(pool, self.read);
         self.release_if_idle(pool);
         Some(bytes)
     }
@@ -278,7 +277,7 @@ impl ReceiveBuffer {
             if assembly.ranges().is_empty() {
                 break;
             }
-            assembly.drop_last_chunk(pool, self.next);
+            assembly.drop_last_chunk(pool, self.read, self.next);
             self.release_if_idle(pool);
         }
         before - self.out_of_order_bytes()

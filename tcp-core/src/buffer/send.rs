@@ -46,6 +46,7 @@ pub(super) struct Rope {
 #[derive(Clone)]
 struct Piece {
     start: u64,
+    end: u64,
     content: Content,
 }
 
@@ -88,13 +89,14 @@ impl Piece {
     }
 
     #[inline]
-    fn end(&self) -> u64 {
-        self.start + self.bytes().len() as u64
+    const fn holds(&self, offset: u64) -> bool {
+        self.start <= offset && offset < self.end
     }
 
+    /// The bytes from `offset` on.
     #[inline]
-    fn holds(&self, offset: u64) -> bool {
-        self.start <= offset && offset < self.end()
+    fn bytes_from(&self, offset: u64) -> Option<&[u8]> {
+        self.bytes().get(to_index(offset.checked_sub(self.start)?)..)
     }
 
     fn charge(&self) -> u64 {
@@ -125,7 +127,7 @@ impl Rope {
         let found = if self.pieces.get(next).is_some_and(|piece| piece.holds(offset)) {
             next
         } else {
-            self.pieces.partition_point(|piece| piece.end() <= offset)
+            self.pieces.partition_point(|piece| piece.end <= offset)
         };
         self.hint.set(found);
         found
@@ -174,29 +176,41 @@ impl SendBuffer {
     }
 
     /// Appends a copy of `data`. Takes fewer bytes, and says how many, if the pool has no more chunks to give.
+    #[inline]
     pub fn write(&mut self, pool: &mut Pool, data: &[u8]) -> usize {
-        if data.is_empty() {
-            return 0;
-        }
-        let rope = self.rope.get_or_insert_with(|| pool.ropes.take());
-        let mut rest = data;
-        if let Some(Piece { content: Content::Copied(chunk), .. }) = rope.pieces.back_mut() {
-            let (now, later) = rest.split_at(rest.len().min(CHUNK - chunk.len()));
-            chunk.append(now);
-            rest = later;
-        }
-        while !rest.is_empty() {
+        let appended = self.append(data);
+        if appended == data.len() { appended } else { appended + self.append_chunks(pool, &data[appended..]) }
+    }
+
+    /// Appends what fits into the last chunk.
+    #[inline]
+    fn append(&mut self, data: &[u8]) -> usize {
+        let Some(last) = self.rope.as_mut().and_then(|rope| rope.pieces.back_mut()) else { return 0 };
+        let Content::Copied(chunk) = &mut last.content else { return 0 };
+        let length = data.len().min(CHUNK - chunk.len());
+        chunk.append(&data[..length]);
+        self.end += length as u64;
+        last.end = self.end;
+        length
+    }
+
+    fn append_chunks(&mut self, pool: &mut Pool, data: &[u8]) -> usize {
+        let mut taken = 0;
+        for part in data.chunks(CHUNK) {
             let Some(mut chunk) = pool.try_take() else { break };
-            let (now, later) = rest.split_at(rest.len().min(CHUNK));
-            chunk.append(now);
-            let start = self.end + (data.len() - rest.len()) as u64;
-            rope.pieces.push_back(Piece { start, content: Content::Copied(chunk) });
-            rest = later;
+            chunk.append(part);
+            self.push(pool, part.len(), Content::Copied(chunk));
+            taken += part.len();
         }
-        let taken = data.len() - rest.len();
-        self.end += taken as u64;
-        self.release_if_empty(pool);
         taken
+    }
+
+    #[inline]
+    fn push(&mut self, pool: &mut Pool, length: usize, content: Content) {
+        let start = self.end;
+        self.end += length as u64;
+        let rope = self.rope.get_or_insert_with(|| pool.ropes.take());
+        rope.pieces.push_back(Piece { start, end: self.end, content });
     }
 
     /// Appends up to `max` bytes from the front of `data` without copying them, and takes them off `data`. Says how
@@ -217,9 +231,7 @@ impl SendBuffer {
             }
             return taken;
         }
-        let rope = self.rope.get_or_insert_with(|| pool.ropes.take());
-        rope.pieces.push_back(Piece { start: self.end, content: Content::Kept(data.split_to(length)) });
-        self.end += length as u64;
+        self.push(pool, length, Content::Kept(data.split_to(length)));
         length
     }
 
@@ -227,12 +239,24 @@ impl SendBuffer {
     /// `offset` is not held.
     #[inline]
     pub fn copy_out(&self, offset: u64, into: &mut [u8]) -> usize {
+        // Most segments are cut out of one piece.
+        if let Some(slice) = self.slice_at(offset).and_then(|slice| slice.get(..into.len())) {
+            into.copy_from_slice(slice);
+            return slice.len();
+        }
         let mut copied = 0;
         for slice in self.slices(offset, into.len()) {
             into[copied..copied + slice.len()].copy_from_slice(slice);
             copied += slice.len();
         }
         copied
+    }
+
+    /// The bytes from `offset` on that stand in one piece.
+    #[inline]
+    fn slice_at(&self, offset: u64) -> Option<&[u8]> {
+        let rope = self.rope.as_deref().filter(|_| self.base <= offset && offset < self.end)?;
+        rope.pieces.get(rope.find(offset))?.bytes_from(offset)
     }
 
     /// The bytes from `offset` on, `length` of them or as many as there are; none if `offset` is not held.
@@ -246,9 +270,7 @@ impl SendBuffer {
             if left == 0 {
                 return None;
             }
-            let piece = held?.pieces.get(index)?;
-            let skipped = to_index(position - piece.start);
-            let slice = piece.bytes().get(skipped..)?;
+            let slice = held?.pieces.get(index)?.bytes_from(position)?;
             let slice = &slice[..slice.len().min(left)];
             index += 1;
             left -= slice.len();
@@ -263,7 +285,7 @@ impl SendBuffer {
         self.base = offset.clamp(self.base, self.end);
         let Some(rope) = &mut self.rope else { return };
         let mut released = 0;
-        while rope.pieces.front().is_some_and(|piece| piece.end() <= self.base) {
+        while rope.pieces.front().is_some_and(|piece| piece.end <= self.base) {
             if let Some(piece) = rope.pieces.pop_front() {
                 piece.give_back(pool);
             }
@@ -278,11 +300,12 @@ impl SendBuffer {
         self.end = offset.clamp(self.base, self.end);
         let Some(rope) = &mut self.rope else { return };
         while let Some(piece) = rope.pieces.back_mut() {
-            if piece.end() <= self.end {
+            if piece.end <= self.end {
                 break;
             }
             let kept = to_index(self.end.saturating_sub(piece.start));
             if kept > 0 {
+                piece.end = self.end;
                 match &mut piece.content {
                     Content::Copied(chunk) => chunk.drop_back_to(kept),
                     Content::Kept(bytes) => {

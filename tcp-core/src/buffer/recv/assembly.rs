@@ -41,7 +41,7 @@ pub(in crate::buffer) struct Assembly {
 /// A chunk, and where in the stream it stands. Bytes that are neither in order nor in a range are without meaning.
 #[derive(Clone)]
 struct Place {
-    /// The offset of the chunk's first byte. The chunk of the next byte to be read starts with that byte.
+    /// The offset of the chunk's first byte: where the place begins, or later if bytes before it were read.
     start: u64,
     /// The offset at which the next place begins.
     end: u64,
@@ -90,7 +90,9 @@ impl Assembly {
             self.ranges.clear();
         }
         self.touched.clear();
-        self.touched.shrink_to(RANGES_KEPT);
+        if self.touched.capacity() > RANGES_KEPT {
+            self.touched = Vec::new();
+        }
         self.front_lent = false;
         pool.assemblies.give_back(self);
     }
@@ -210,7 +212,8 @@ impl Assembly {
         next
     }
 
-    /// Charges for the ranges that are there, `before` of which are paid for.
+    /// Charges for the ranges that are there, `before` of which are paid for. There was room for one more, but a
+    /// chunk may have taken it: so the count may be beyond the limit by one range.
     fn settle(&self, pool: &mut Pool, before: usize) {
         let (before, now) = (before as u64 * RANGE_CHARGE, self.ranges.len() as u64 * RANGE_CHARGE);
         if now > before {
@@ -220,15 +223,16 @@ impl Assembly {
         }
     }
 
-    /// The first chunk's bytes, from the next one to be read on. They may go beyond what is in order.
+    /// The first chunk's bytes from `read` on. They may go beyond what is in order.
     #[inline]
-    pub(super) fn front(&self) -> Option<&[u8]> {
-        self.places.front().map(|place| place.chunk.bytes())
+    pub(super) fn front(&self, read: u64) -> Option<&[u8]> {
+        let front = self.places.front()?;
+        front.chunk.bytes().get(to_index(read.checked_sub(front.start)?)..)
     }
 
-    /// The chunks' bytes. They may go beyond what is in order.
-    pub(super) fn slices(&self) -> impl Iterator<Item = &[u8]> + '_ {
-        self.places.iter().map(|place| place.chunk.bytes())
+    /// The chunks' bytes from `read` on. They may go beyond what is in order.
+    pub(super) fn slices(&self, read: u64) -> impl Iterator<Item = &[u8]> + '_ {
+        self.front(read).into_iter().chain(self.places.iter().skip(1).map(|place| place.chunk.bytes()))
     }
 
     /// Whether the application has a part of the first chunk.
@@ -236,29 +240,19 @@ impl Assembly {
         self.front_lent
     }
 
-    /// Drops the first `length` bytes of the first chunk, which are read.
-    #[inline]
-    pub(super) fn drop_front(&mut self, pool: &mut Pool, length: usize) {
-        if let Some(front) = self.places.front_mut() {
-            front.chunk.drop_front(length);
-            front.start += length as u64;
-        }
-        self.give_back_if_read(pool);
-    }
-
-    /// Takes the first `length` bytes out of the first chunk.
-    pub(super) fn take_front(&mut self, pool: &mut Pool, length: usize) -> Bytes {
+    /// Takes `length` bytes from `read` on out of the first chunk.
+    pub(super) fn take_front(&mut self, read: u64, length: usize) -> Bytes {
         let Some(front) = self.places.front_mut() else { return Bytes::new() };
-        let bytes = front.chunk.take_front(length);
-        front.start += length as u64;
         self.front_lent = true;
-        self.give_back_if_read(pool);
+        let bytes = front.chunk.take_front(to_index(read - front.start), length);
+        front.start = read + length as u64;
         bytes
     }
 
+    /// Notes that all below `read` is read, which is not beyond the first chunk's place.
     #[inline]
-    fn give_back_if_read(&mut self, pool: &mut Pool) {
-        if self.places.front().is_some_and(|front| front.start == front.end) {
+    pub(super) fn release_front(&mut self, pool: &mut Pool, read: u64) {
+        if self.places.front().is_some_and(|front| front.end == read) {
             if let Some(front) = self.places.pop_front() {
                 pool.give_back(front.chunk);
             }
@@ -266,15 +260,15 @@ impl Assembly {
         }
     }
 
-    /// Drops the out-of-order data in the last chunk, and the chunk unless it has data in order, which ends at
-    /// `next`.
-    pub(super) fn drop_last_chunk(&mut self, pool: &mut Pool, next: u64) {
+    /// Drops the out-of-order data in the last chunk, and the chunk unless it has unread data in order, which goes
+    /// from `read` to `next`.
+    pub(super) fn drop_last_chunk(&mut self, pool: &mut Pool, read: u64, next: u64) {
         let before = self.ranges.len();
         let cut = self.places.back().map_or(next, |last| last.start.max(next));
         self.ranges.remove_from(cut);
         self.touched.retain(|start| *start < cut);
         self.settle(pool, before);
-        if self.places.back().is_some_and(|last| last.start >= next) {
+        if self.places.back().is_some_and(|last| last.start.max(read) >= next) {
             if let Some(last) = self.places.pop_back() {
                 pool.give_back(last.chunk);
             }

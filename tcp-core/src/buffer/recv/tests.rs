@@ -52,7 +52,6 @@ fn it_is_small_and_owns_nothing_when_all_is_read() {
 }
 
 // req: SHLD-31
-// trap: 45
 #[test]
 fn out_of_order_segments_are_held_until_the_hole_is_filled() {
     let (mut pool, mut buffer) = start(0);
@@ -79,7 +78,7 @@ fn the_first_copy_of_a_byte_wins() {
     assert_eq!(take(&mut pool, &mut buffer, 99), b"1xx4567xxyyyy!");
 }
 
-// req: 2883-1, 2883-2, 2883-3, 2883-4
+// req: 2883-1, 2883-3, 2883-4
 #[test]
 fn the_duplicate_part_of_a_segment_is_told() {
     let (mut pool, mut buffer) = start(5001);
@@ -195,7 +194,7 @@ fn a_full_pool_is_told_and_nothing_is_lost() {
     assert_eq!(inserted, Inserted { refused: Some(Refusal::Memory), ..Inserted::default() });
     assert_eq!(take(&mut pool, &mut buffer, CHUNK), pattern(0, CHUNK));
 
-    // With a chunk less one range's charge free, the range is refused; with more, it costs a little beyond.
+    // The chunk took all the room there was, so that the range costs a little more than the limit.
     let inserted = put(&mut pool, &mut buffer, 3 * chunk - 5..4 * chunk);
     assert_eq!((inserted.new_bytes, inserted.block), (5, Some(3 * chunk - 5..3 * chunk)));
     assert_eq!((inserted.refused, pool.room()), (Some(Refusal::Memory), 0));

@@ -155,7 +155,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    // req: 2525-4, 2018-5d
+    // req: 2525-4
     #[test]
     fn every_copy_of_an_offset_is_the_same(
         ops in prop::collection::vec(op(), 1..60),

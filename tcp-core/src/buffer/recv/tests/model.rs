@@ -109,6 +109,9 @@ impl Model {
 
     /// Drops the highest bytes that wait behind a hole.
     fn drop_highest(&mut self, count: u64) {
+        // What is left of a block keeps its turn, so turns are kept by the offset that goes last.
+        let kept = self.touched.iter().filter(|offset| self.bytes[**offset].is_some());
+        self.touched = kept.map(|offset| self.run_at(*offset).start as usize).collect();
         let held: Vec<_> = (self.next..self.bytes.len()).filter(|n| self.bytes[*n].is_some()).collect();
         for offset in held.into_iter().rev().take(count as usize) {
             self.bytes[offset] = None;
@@ -116,7 +119,7 @@ impl Model {
     }
 }
 
-fn check(pool: &Pool, buffer: &ReceiveBuffer, model: &mut Model) {
+fn check(pool: &Pool, buffer: &ReceiveBuffer, model: &Model) {
     assert_eq!((buffer.read_position(), buffer.next()), (model.read as u64, model.next as u64));
     let mut blocks = model.blocks();
     assert_eq!(recent(buffer), blocks);
@@ -147,6 +150,7 @@ fn apply(
             let offset = (model.next as i64 + distance).clamp(0, SPACE as i64 - 1) as usize;
             let length = length.min(SPACE as usize - 1 - offset);
             let data: Vec<u8> = (0..length).map(|n| colour.wrapping_add(n as u8)).collect();
+            let ranges = out_of_order(buffer).len() as u64;
             let told = buffer.insert(pool, offset as u64, &data);
             let expected = model.insert(offset, &data, &told);
             if let (Some(_), Some(block)) = (told.refused, &told.block) {
@@ -157,7 +161,8 @@ fn apply(
             } else {
                 assert_eq!(told, expected);
             }
-            assert!(told.refused.is_none() || pool.room() < CHUNK_HERE);
+            // What ranges that were joined had cost is free only afterwards.
+            assert!(told.refused.is_none() || pool.room() < CHUNK_HERE + ranges * RANGE_CHARGE);
         }
         Op::Read(length) => {
             let expected = model.expect(length);
@@ -232,7 +237,8 @@ proptest! {
         let mut lent = Vec::new();
         for op in ops {
             apply(&mut pool, &mut buffer, &mut model, &mut lent, op);
-            check(&pool, &buffer, &mut model);
+            check(&pool, &buffer, &model);
+            prop_assert!(pool.charged() <= limit + RANGE_CHARGE);
         }
         for (bytes, copy) in lent {
             prop_assert_eq!(&bytes[..], &copy[..]);
