@@ -32,9 +32,6 @@ pub(crate) struct Closed {
 
 pub(crate) const FILE: &str = "docs/conformance-closed.md";
 
-/// How many precedences `requirements.md` lists; a deviation may name one instead of a page.
-const PRECEDENCES: u32 = 14;
-
 impl Closed {
     pub(crate) fn read(text: &str, tables: &Tables) -> Closed {
         let mut closed = Closed::default();
@@ -145,10 +142,10 @@ fn link_target(cell: &str) -> &str {
     }
 }
 
-/// The number of `precedence 7`, if the list has it.
-pub(crate) fn precedence(decision: &str) -> Option<u32> {
+/// The number of `precedence 7`, if the requirements' list has it.
+pub(crate) fn precedence(decision: &str, tables: &Tables) -> Option<u32> {
     let number = decision.strip_prefix("precedence ")?.parse().ok()?;
-    (1..=PRECEDENCES).contains(&number).then_some(number)
+    (1..=tables.precedences).contains(&number).then_some(number)
 }
 
 #[cfg(test)]
@@ -203,8 +200,10 @@ mod tests {
 
     #[test]
     fn precedences_are_those_of_the_list() {
-        assert_eq!(precedence("precedence 7"), Some(7));
-        assert_eq!(precedence("precedence 15"), None);
-        assert_eq!(precedence("decisions/x.md"), None);
+        let mut tables = tables();
+        tables.precedences = 14;
+        assert_eq!(precedence("precedence 7", &tables), Some(7));
+        assert_eq!(precedence("precedence 15", &tables), None);
+        assert_eq!(precedence("decisions/x.md", &tables), None);
     }
 }

@@ -158,7 +158,7 @@ impl<'a> Report<'a> {
                             names.join(", ")
                         )),
                     }
-                    if precedence(decision).is_none() && !page_exists(decision) {
+                    if precedence(decision, self.tables).is_none() && !page_exists(decision) {
                         self.problems.push(format!(
                             "{FILE}: {id} deviates along \"{decision}\", which is neither a page below docs/ nor \"precedence N\" of requirements.md"
                         ));
@@ -239,7 +239,7 @@ impl<'a> Report<'a> {
             Status::Done => ("done", tests(&self.tests[row])),
             Status::NotApplicable { why } => ("not applicable", why.clone()),
             Status::Deviates { test, decision, why } => {
-                let decision = match precedence(decision) {
+                let decision = match precedence(decision, self.tables) {
                     Some(number) => format!("[precedence {number}](requirements.md)"),
                     None => format!("[decision]({decision})"),
                 };
@@ -267,7 +267,7 @@ mod tests {
 
     fn tables() -> Tables {
         let mut tables = Tables::default();
-        let text = "## A. X\n> Tier: core.\n| M-1 | MUST | first |\n| M-2 | SHOULD | second |\n";
+        let text = "## Precedence\n1. a\n2. b\n3. c\n## A. X\n> Tier: core.\n| M-1 | MUST | first |\n| M-2 | SHOULD | second |\n";
         tables.read(Table::Requirements, text).unwrap();
         tables.read(Table::Traps, "## I. X\n**1. A corner.** a\n").unwrap();
         tables.read(Table::Scenarios, "## B. X\n| B13 | reboot |\n").unwrap();

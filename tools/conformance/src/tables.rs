@@ -59,20 +59,27 @@ pub(crate) struct Row {
 pub(crate) struct Tables {
     pub(crate) sections: Vec<Section>,
     pub(crate) rows: Vec<Row>,
+    /// How many precedences the requirements list; a deviation may name one of them.
+    pub(crate) precedences: u32,
     by_id: BTreeMap<String, usize>,
 }
 
 impl Tables {
     /// Reads one table's text and adds its rows.
     pub(crate) fn read(&mut self, table: Table, text: &str) -> Result<(), String> {
+        let mut in_precedences = false;
         for line in text.lines() {
             if let Some(title) = line.strip_prefix("## ") {
+                in_precedences = title.starts_with("Precedence");
                 // Sections are numbered ("A. …", "IV. …"); a head without a number is prose, and so is what follows it.
                 if let Some((key, _)) = title.split_once(". ").filter(|(k, _)| is_section_key(k)) {
                     let (key, title) = (key.to_owned(), title.to_owned());
                     self.sections.push(Section { table, key, title, tier: String::new() });
                 }
                 continue;
+            }
+            if in_precedences && line.split_once(". ").is_some_and(|(n, _)| n.parse::<u32>().is_ok()) {
+                self.precedences += 1;
             }
             let Some(section) = self.sections.iter().rposition(|s| s.table == table) else { continue };
             if let Some(tier) = line.strip_prefix("> Tier: ") {
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn rows_are_read_with_section_and_level() {
-        let text = "## Counts\n| RFC 9293 | 63 |\n\n## A. Labels\n\n> Tier: core. Text: somewhere; 1 optional.\n\n\
+        let text = "## Counts\n| RFC 9293 | 63 |\n\n## Precedence\n\n1. One.\n2. Two. And 3. more.\n\n## A. Labels\n\n> Tier: core. Text: somewhere; 1 optional.\n\n\
                     | ID | Level | Requirement | Section | Test |\n|---|---|---|---|---|\n\
                     | MUST-1 | MUST | unsigned | 3.1 | x |\n| 6298-2.3b | ALGO | y | 2 | z |\n";
         let mut tables = Tables::default();
@@ -198,6 +205,7 @@ mod tests {
         assert_eq!(tables.rows[0].level, "MUST");
         assert!(tables.rows[0].core);
         assert_eq!(tables.sections[0].tier, "core");
+        assert_eq!(tables.precedences, 2);
     }
 
     #[test]
