@@ -1,0 +1,202 @@
+//! The sixth to eighth step: urgent pointer, text, FIN (RFC 9293 §3.10.7.4).
+
+use super::acknowledge::Decision;
+use super::input::{Answer, Merged, Rejected};
+use super::transitions::Trigger;
+use super::{Cx, Tcb};
+use crate::wire::{Flags, Segment};
+use crate::{CloseReason, DropReason, Event, SendReason, SeqNumber, SeqRange, State, TimerKind};
+
+impl Tcb {
+    /// Sixth: URG. The pointer names the byte after the last urgent one (MUST-62), and only moves
+    /// forward.
+    pub(super) fn check_urgent(&mut self, segment: &Segment<'_>) {
+        if !segment.flags.contains(Flags::URG) || segment.urgent == 0 || !self.state.can_receive() {
+            return;
+        }
+        let Some(end) = self.receive_offset(segment.seq + u32::from(segment.urgent)) else { return };
+        let known = self.rcv.urgent_to.unwrap_or(self.receive.read_position());
+        if end > known {
+            self.rcv.urgent_to = Some(end);
+            self.raise(Event::URGENT);
+        }
+    }
+
+    /// Seventh and eighth: the text, and the FIN behind it.
+    pub(super) fn take_text_and_fin(
+        &mut self,
+        cx: &mut Cx<'_>,
+        segment: &Segment<'_>,
+        merged: Merged,
+    ) -> Result<(), Rejected> {
+        if segment.payload.is_empty() && !segment.flags.fin() {
+            return Ok(());
+        }
+        if !self.state.can_receive() {
+            // The peer has said FIN: nothing can follow it.
+            self.ack.duplicate(false);
+            return Err(Rejected::silently(DropReason::AfterFin));
+        }
+        let text_end = segment.seq + segment.payload.len() as u32;
+        if self.application.released && !segment.payload.is_empty() && text_end.after(self.rcv.nxt) {
+            // Nobody will read it (RFC 9293 §3.6.1, SHLD-3; RFC 2525 §2.16).
+            self.end(cx, Trigger::Abort, CloseReason::Aborted);
+            return Err(Rejected { reason: DropReason::Released, answer: Answer::Reset });
+        }
+        self.ack.on_data(cx.now, self.recovery.rto(&self.config.rto), &self.config.ack);
+        self.take_text_of(cx, segment, merged);
+        if segment.flags.fin() {
+            self.note_fin(text_end);
+        }
+        self.take_fin_in_order(cx);
+        Ok(())
+    }
+
+    /// Text that came with a SYN-ACK.
+    pub(super) fn take_text(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>) {
+        self.take_text_of(cx, segment, Merged(1));
+    }
+
+    fn take_text_of(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, merged: Merged) {
+        let Some((start, text)) = self.trim(segment) else { return };
+        let Some(offset) = self.receive_offset(start) else { return };
+        let holes_before = self.receive.has_out_of_order();
+        let inserted = self.receive.insert(cx.pool, offset, text);
+        self.take_urgent_byte(offset, text);
+        if let Some(duplicate) = inserted.duplicate {
+            self.report_duplicate(duplicate.start, duplicate.end);
+        }
+        if inserted.refused.is_some() {
+            let refused = (text.len() as u64).saturating_sub(inserted.new_bytes);
+            self.totals.pruned = self.totals.pruned.saturating_add(refused);
+        }
+        if inserted.advanced > 0 {
+            // The window bounds what is taken at once to 30 bits.
+            self.rcv.nxt += inserted.advanced as u32;
+            self.totals.bytes_received += inserted.advanced;
+            self.deliver(cx);
+            if holes_before {
+                // RFC 5681 §4.2: at once when a hole is filled, wholly or in part.
+                self.acknowledge_at_once(SendReason::Ack);
+            }
+            let decision = self.ack.in_order(merged.0);
+            self.schedule_ack(cx, decision);
+        } else {
+            // Out of order, nothing new, or no room: the peer hears at once.
+            if inserted.block.is_some() {
+                self.totals.out_of_order = self.totals.out_of_order.saturating_add(1);
+            }
+            self.ack.duplicate(!self.rcv.sack);
+        }
+    }
+
+    /// The part of the text that is within the window and before a FIN; with its sequence number.
+    /// What lies before RCV.NXT stays, so that it can be reported.
+    fn trim<'a>(&self, segment: &Segment<'a>) -> Option<(SeqNumber, &'a [u8])> {
+        let mut start = segment.seq;
+        let mut text = segment.payload;
+        // Text before the stream began: an old duplicate of the SYN's.
+        let first = self.rcv.irs + 1;
+        if start.before(first) {
+            text = text.get((first - start) as usize..)?;
+            start = first;
+        }
+        let mut end = self.rcv.edge;
+        if let Some(fin) = self.rcv.fin {
+            end = end.min(fin);
+        }
+        let room = usize::try_from(end.distance(start)).ok()?;
+        let text = &text[..text.len().min(room)];
+        (!text.is_empty()).then_some((start, text))
+    }
+
+    /// The stream offset of a sequence number the peer used; none before the stream's start.
+    pub(super) fn receive_offset(&self, seq: SeqNumber) -> Option<u64> {
+        let fin = i64::from(self.rcv.fin_received());
+        self.receive.next().checked_add_signed(i64::from(seq.distance(self.rcv.nxt)) + fin)
+    }
+
+    /// The sequence number of a stream offset.
+    pub(super) fn receive_seq(&self, offset: u64) -> SeqNumber {
+        // Sequence numbers are the low 32 bits of the offset, by definition.
+        self.rcv.irs + 1 + (offset as u32)
+    }
+
+    /// RFC 2883 §4: a duplicate is reported by the ACK that it causes.
+    fn report_duplicate(&mut self, start: u64, end: u64) {
+        self.totals.duplicates = self.totals.duplicates.saturating_add(1);
+        if self.rcv.sack {
+            let range = SeqRange::new(self.receive_seq(start), self.receive_seq(end));
+            self.ack.report_duplicate(range);
+            self.ack.duplicate(false);
+        }
+    }
+
+    /// Data has become readable, or is dropped because nobody reads any more.
+    fn deliver(&mut self, cx: &mut Cx<'_>) {
+        if self.application.read_shut {
+            let readable = self.receive.readable();
+            self.receive.skip(cx.pool, readable);
+        } else if self.receive.readable() >= u64::from(self.config.receive_low_water)
+            || self.rcv.window() == 0
+        {
+            self.wake_reader();
+        }
+    }
+
+    /// The last urgent byte, kept for `read_urgent`.
+    fn take_urgent_byte(&mut self, offset: u64, text: &[u8]) {
+        if self.config.urgent_inline {
+            return;
+        }
+        let position = self.rcv.urgent_to.and_then(|end| end.checked_sub(1 + offset));
+        if let Some(byte) = position.and_then(|position| text.get(usize::try_from(position).ok()?)) {
+            self.rcv.urgent_byte = Some(*byte);
+        }
+    }
+
+    /// Eighth: FIN. It waits for the bytes before it (scenario E10); the first one counts.
+    fn note_fin(&mut self, seq: SeqNumber) {
+        // What lies beyond the window was trimmed away, the FIN too; at its very edge it needs no
+        // room and is taken (trap 14).
+        let within = seq.after_eq(self.rcv.nxt) && seq.before_eq(self.rcv.edge);
+        if self.rcv.fin.is_none() && within {
+            self.rcv.fin = Some(seq);
+            if seq != self.rcv.nxt {
+                self.ack.duplicate(!self.rcv.sack);
+            }
+        }
+    }
+
+    /// The peer's FIN is in order: the end of the stream.
+    fn take_fin_in_order(&mut self, cx: &mut Cx<'_>) {
+        if self.rcv.fin != Some(self.rcv.nxt) {
+            return;
+        }
+        self.rcv.nxt += 1;
+        self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
+        self.wake_reader();
+        let decision = self.ack.fin_in_order();
+        match self.state {
+            State::Established => {
+                self.move_to(cx, Trigger::Fin);
+                self.schedule_ack(cx, decision);
+            }
+            State::FinWait1 => {
+                self.move_to(cx, Trigger::Fin);
+                // We have nothing more to say that the ACK could ride on.
+                self.acknowledge_at_once(SendReason::Ack);
+            }
+            State::FinWait2 => self.enter_time_wait(cx, Trigger::Fin),
+            _ => {}
+        }
+    }
+
+    fn schedule_ack(&mut self, cx: &Cx<'_>, decision: Decision) {
+        if let Decision::After(delay) = decision {
+            if !self.timers.is_armed(TimerKind::DelayedAck) {
+                self.timers.arm(TimerKind::DelayedAck, cx.now + delay);
+            }
+        }
+    }
+}
