@@ -164,6 +164,21 @@ fn a2_one_wrong_bit_anywhere_drops_the_packet() {
 }
 
 #[test]
+fn a2_a_segment_that_has_no_sound_header_has_that_as_its_cause() {
+    for (len, cause) in [(19, Malformed::TooShort), (20, Malformed::DataOffset)] {
+        let bytes = packet(&[0x11; 20][..len]);
+        assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Verify), Err(cause));
+    }
+    // An option of length 1 and a wrong checksum: the bytes are not the sender's.
+    let mut segment = [1; 24];
+    segment[12] = 0x60;
+    segment[20] = 8;
+    let bytes = packet(&segment);
+    assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Verify), Err(Malformed::Checksum));
+    assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Trust), Err(Malformed::OptionLength));
+}
+
+#[test]
 fn addresses_of_two_families_make_no_packet() {
     let ip = IpHeader::new("10.0.0.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
     assert_eq!(ip.emit(0, &mut [0; 100]), None);

@@ -118,6 +118,14 @@ fn options_need_not_be_aligned() {
 }
 
 #[test]
+fn more_blocks_than_a_header_holds_are_no_option() {
+    let mut bytes = std::vec![5, 42];
+    bytes.extend([7; 40]);
+    assert_eq!(read(&bytes), [Ok(TcpOption::Unknown { kind: 5, data: &[7; 40] })]);
+    assert_eq!(Options::parse(&bytes), Ok(Options::NONE));
+}
+
+#[test]
 fn timestamps_alone_are_read_alike_with_and_without_the_usual_alignment() {
     let usual = [1, 1, 8, 10, 0, 0, 0, 5, 0xff, 0, 0, 6];
     let other = [8, 10, 0, 0, 0, 5, 0xff, 0, 0, 6, 1, 1];

@@ -82,6 +82,21 @@ fn a_line_can_say_what_is_no_option() {
 }
 
 #[test]
+fn padding_that_is_longer_than_alignment_takes_is_shown() {
+    for (options, text) in [
+        (&[0, 0, 0, 0][..], "<raw,eol>"),
+        (&[0, 0, 0, 0, 0, 0, 0, 0], "<raw,eol 0x00000000000000>"),
+        (&[1, 0, 0, 7], "<raw,nop,eol 0x0007>"),
+    ] {
+        let mut bytes = [&[0; 20], options].concat();
+        bytes[12] = (5 + options.len() as u8 / 4) << 4;
+        let line = TcpView::new(&bytes).unwrap().to_string();
+        assert_eq!(line, format!("0 > 0 [none] seq 0 win 0 cksum 0x0000 {text}"));
+        assert_eq!(read(&line).to_bytes(), bytes);
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_line_is_said_and_where() {
     for (line, error) in [
         ("", "at byte 0: expected addresses, ports, or flags like `[S.]`, found the end"),
