@@ -67,10 +67,15 @@ impl Chunk {
         self.0.split_to(length).freeze()
     }
 
+    /// Whether a part was taken out.
+    pub(super) fn is_lent(&self) -> bool {
+        self.0.capacity() < CHUNK
+    }
+
     /// Empties the chunk. Says whether all its memory is available again: it is not while somebody holds a part.
     fn reset(&mut self) -> bool {
         self.0.clear();
-        self.0.capacity() >= CHUNK || self.0.try_reclaim(CHUNK)
+        !self.is_lent() || self.0.try_reclaim(CHUNK)
     }
 }
 
@@ -221,13 +226,13 @@ impl Pool {
 
     #[cold]
     fn reclaim_or_allocate(&mut self) -> Chunk {
-        self.trim();
         if let Some(mut chunk) = self.lent.pop_front() {
             if chunk.reset() {
                 return chunk;
             }
             self.lent.push_back(chunk);
         }
+        self.trim();
         Chunk::new()
     }
 
@@ -331,10 +336,24 @@ mod tests {
 
         let other = pool.try_take().unwrap();
         assert_ne!(other.bytes().as_ptr(), address);
+        assert_eq!(pool.spare_chunks(), 1);
         assert_eq!(&lent[..], b"le");
         drop(lent);
         let again = pool.try_take().unwrap();
         assert_eq!((again.bytes().as_ptr(), again.0.capacity() >= CHUNK, again.len()), (address, true, 0));
+    }
+
+    #[test]
+    fn what_the_application_holds_is_not_kept_beyond_the_limit() {
+        let mut pool = Pool::new(2 * CHUNK_CHARGE, 8);
+        let mut chunk = pool.try_take().unwrap();
+        chunk.append(b"lent");
+        let lent = chunk.take_front(0, 4);
+        pool.give_back(chunk);
+        let _first = pool.try_take().unwrap();
+        assert_eq!(pool.spare_chunks(), 1);
+        let _second = pool.try_take().unwrap();
+        assert_eq!((pool.spare_chunks(), lent.is_unique()), (0, true));
     }
 
     #[test]

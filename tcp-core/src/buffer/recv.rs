@@ -140,8 +140,7 @@ impl ReceiveBuffer {
         }
         let (read, next) = (self.read, self.next);
         let assembly = self.assembly.get_or_insert_with(|| Assembly::from_pool(pool, read));
-        let stored =
-            if assembly.append(next, data) { data.len() } else { assembly.store(pool, read, next, data) };
+        let stored = if assembly.append(next, data) { data.len() } else { assembly.store(pool, next, data) };
         self.next += stored as u64;
         if stored < data.len() {
             self.release_if_idle(pool);
@@ -171,7 +170,7 @@ impl ReceiveBuffer {
         let in_order = start == self.next;
         inserted.refused = if in_order { None } else { assembly.refusal_at(pool, start) };
         if inserted.refused.is_none() {
-            let filled = assembly.fill(pool, read, start, data);
+            let filled = assembly.fill(pool, start, data);
             inserted.new_bytes = filled.new_bytes;
             inserted.refused = (filled.end < end).then_some(Refusal::Memory);
             if in_order {
@@ -277,7 +276,7 @@ impl ReceiveBuffer {
             if assembly.ranges().is_empty() {
                 break;
             }
-            assembly.drop_last_chunk(pool, self.read, self.next);
+            assembly.drop_last_chunk(pool, self.next);
             self.release_if_idle(pool);
         }
         before - self.out_of_order_bytes()

@@ -34,14 +34,12 @@ pub(in crate::buffer) struct Assembly {
     ranges: RangeSet,
     /// The start of each range, in the order in which segments last touched the ranges; the last one is the newest.
     touched: Vec<u64>,
-    /// A part of the first chunk went out to the application.
-    front_lent: bool,
 }
 
 /// A chunk, and where in the stream it stands. Bytes that are neither in order nor in a range are without meaning.
 #[derive(Clone)]
 struct Place {
-    /// The offset of the chunk's first byte: where the place begins, or later if bytes before it were read.
+    /// The offset of the chunk's first byte: where the place begins, or later if the application took bytes out.
     start: u64,
     /// The offset at which the next place begins.
     end: u64,
@@ -63,7 +61,6 @@ impl Default for Assembly {
             places: VecDeque::new(),
             ranges: RangeSet::new(OUT_OF_ORDER_RANGES),
             touched: Vec::new(),
-            front_lent: false,
         }
     }
 }
@@ -93,7 +90,6 @@ impl Assembly {
         if self.touched.capacity() > RANGES_KEPT {
             self.touched = Vec::new();
         }
-        self.front_lent = false;
         pool.assemblies.give_back(self);
     }
 
@@ -123,14 +119,14 @@ impl Assembly {
     }
 
     /// Writes `data` at `offset`, over what stands there; says how many bytes: fewer if the pool has no chunk.
-    pub(super) fn store(&mut self, pool: &mut Pool, read: u64, offset: u64, data: &[u8]) -> usize {
+    pub(super) fn store(&mut self, pool: &mut Pool, offset: u64, data: &[u8]) -> usize {
         let mut rest = data;
         let mut position = offset;
         let mut index = self.places.partition_point(|place| place.end <= position);
         while !rest.is_empty() {
             if self.places.get(index).is_none_or(|place| place.start > position) {
                 let Some(chunk) = pool.try_take() else { break };
-                self.places.insert(index, self.place_for(read, position, chunk));
+                self.places.insert(index, self.place_for(position, chunk));
             }
             let Some(place) = self.places.get_mut(index) else { break };
             let (now, later) = rest.split_at(rest.len().min(to_index(place.end - position)));
@@ -142,20 +138,20 @@ impl Assembly {
         data.len() - rest.len()
     }
 
-    fn place_for(&self, read: u64, offset: u64, chunk: Chunk) -> Place {
+    fn place_for(&self, offset: u64, chunk: Chunk) -> Place {
         let length = CHUNK as u64;
         let start = offset - (offset - self.origin) % length;
-        Place { start: start.max(read), end: start.saturating_add(length), chunk }
+        Place { start, end: start.saturating_add(length), chunk }
     }
 
     /// Writes those bytes of `data` that are not held, from `start` on, which is not in order yet, until the pool
     /// has no chunk. No range is noted.
-    pub(super) fn fill(&mut self, pool: &mut Pool, read: u64, start: u64, data: &[u8]) -> Filled {
+    pub(super) fn fill(&mut self, pool: &mut Pool, start: u64, data: &[u8]) -> Filled {
         let end = start + data.len() as u64;
         let mut filled = Filled { end: start, new_bytes: 0 };
         while let Some(gap) = self.ranges.first_gap(&(filled.end..end)) {
             let part = &data[to_index(gap.start - start)..to_index(gap.end - start)];
-            let stored = self.store(pool, read, gap.start, part);
+            let stored = self.store(pool, gap.start, part);
             filled.new_bytes += stored as u64;
             filled.end = gap.start + stored as u64;
             if stored < part.len() {
@@ -236,14 +232,13 @@ impl Assembly {
     }
 
     /// Whether the application has a part of the first chunk.
-    pub(super) const fn front_is_lent(&self) -> bool {
-        self.front_lent
+    pub(super) fn front_is_lent(&self) -> bool {
+        self.places.front().is_some_and(|front| front.chunk.is_lent())
     }
 
     /// Takes `length` bytes from `read` on out of the first chunk.
     pub(super) fn take_front(&mut self, read: u64, length: usize) -> Bytes {
         let Some(front) = self.places.front_mut() else { return Bytes::new() };
-        self.front_lent = true;
         let bytes = front.chunk.take_front(to_index(read - front.start), length);
         front.start = read + length as u64;
         bytes
@@ -256,22 +251,40 @@ impl Assembly {
             if let Some(front) = self.places.pop_front() {
                 pool.give_back(front.chunk);
             }
-            self.front_lent = false;
         }
     }
 
-    /// Drops the out-of-order data in the last chunk, and the chunk unless it has unread data in order, which goes
-    /// from `read` to `next`.
-    pub(super) fn drop_last_chunk(&mut self, pool: &mut Pool, read: u64, next: u64) {
+    /// Drops the out-of-order data in the last chunk, and the chunk unless it has data in order, which ends at
+    /// `next`.
+    pub(super) fn drop_last_chunk(&mut self, pool: &mut Pool, next: u64) {
         let before = self.ranges.len();
-        let cut = self.places.back().map_or(next, |last| last.start.max(next));
+        let cut = self.places.back().map_or(next, |last| last.start);
         self.ranges.remove_from(cut);
         self.touched.retain(|start| *start < cut);
         self.settle(pool, before);
-        if self.places.back().is_some_and(|last| last.start.max(read) >= next) {
+        if self.places.back().is_some_and(|last| last.start >= next) {
             if let Some(last) = self.places.pop_back() {
                 pool.give_back(last.chunk);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_touch_has_each_range_once() {
+        let mut pool = Pool::new(1 << 20, 4);
+        let mut assembly = Assembly::from_pool(&mut pool, 0);
+        for range in [10..20, 30..40, 50..60, 20..25, 38..52, 70..80] {
+            assembly.note(&mut pool, range);
+        }
+        assert_eq!(assembly.touched, [10, 30, 70]);
+        assert_eq!(assembly.join(&mut pool, 30), 60);
+        assert_eq!((assembly.touched.as_slice(), pool.charged()), (&[70][..], RANGE_CHARGE));
+        assembly.give_back(&mut pool);
+        assert_eq!(pool.charged(), 0);
     }
 }

@@ -198,6 +198,8 @@ fn a_full_pool_is_told_and_nothing_is_lost() {
     let inserted = put(&mut pool, &mut buffer, 3 * chunk - 5..4 * chunk);
     assert_eq!((inserted.new_bytes, inserted.block), (5, Some(3 * chunk - 5..3 * chunk)));
     assert_eq!((inserted.refused, pool.room()), (Some(Refusal::Memory), 0));
+    let inserted = put(&mut pool, &mut buffer, 3 * chunk - 10..3 * chunk - 8);
+    assert_eq!((inserted.new_bytes, inserted.refused), (0, Some(Refusal::Memory)));
     buffer.discard_out_of_order(&mut pool);
     put(&mut pool, &mut buffer, 2 * chunk..3 * chunk);
     assert_eq!(take(&mut pool, &mut buffer, 9 * CHUNK), pattern(chunk, 2 * CHUNK));
@@ -236,10 +238,24 @@ fn few_bytes_alone_in_a_chunk_do_not_keep_it() {
     let few = buffer.read_bytes(&mut pool, 99).unwrap();
     let address = few.as_ptr();
     put(&mut pool, &mut buffer, 10..5010);
-    let many = buffer.read_bytes(&mut pool, usize::MAX).unwrap();
-    assert_eq!([&few[..], &many].concat(), pattern(0, 5010));
+    let mut stands_at = core::ptr::null();
+    buffer.read_with(&mut pool, |slice| {
+        stands_at = slice.as_ptr();
+        0
+    });
+    let many = buffer.read_bytes(&mut pool, 4500).unwrap();
+    let rest = buffer.read_bytes(&mut pool, usize::MAX).unwrap();
+    assert_eq!([&few[..], &many, &rest].concat(), pattern(0, 5010));
+    assert_eq!((stands_at, many.as_ptr_range().end), (many.as_ptr(), rest.as_ptr()));
     assert!(!many.as_ptr_range().contains(&address));
     assert_eq!(pool.spare_chunks(), 1);
+
+    put(&mut pool, &mut buffer, 5010..6510);
+    buffer.read_with(&mut pool, |slice| {
+        stands_at = slice.as_ptr();
+        0
+    });
+    assert_eq!(buffer.read_bytes(&mut pool, usize::MAX).unwrap().as_ptr(), stands_at);
 }
 
 #[test]

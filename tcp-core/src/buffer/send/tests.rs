@@ -53,6 +53,11 @@ fn segments_are_cut_across_pieces_and_short_only_at_the_end() {
     buffer.release_to(&mut pool, 4);
     assert_eq!(held(&buffer, 3, 1), []);
     assert_eq!(held(&buffer, 4, 1), data[4..5]);
+    let before = buffer.memory();
+    buffer.release_to(&mut pool, CHUNK as u64 - 1);
+    assert_eq!(buffer.memory(), before);
+    buffer.release_to(&mut pool, CHUNK as u64);
+    assert_eq!((buffer.memory(), pool.charged()), (before - CHUNK_CHARGE, before - CHUNK_CHARGE));
 }
 
 #[test]
