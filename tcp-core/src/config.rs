@@ -352,7 +352,11 @@ impl ConnConfig {
         if ack.min_delay > ack.max_delay || ack.max_delay >= Duration::from_millis(500) {
             return Err(ConfigError::AckDelay);
         }
-        if rto.max < Duration::from_secs(60) || rto.min > rto.max || rto.initial > rto.max || rto.initial.is_zero() {
+        if rto.max < Duration::from_secs(60)
+            || rto.min > rto.max
+            || rto.initial > rto.max
+            || rto.initial.is_zero()
+        {
             return Err(ConfigError::Rto);
         }
         if *dscp > 63 {

@@ -44,6 +44,25 @@ impl fmt::Display for CloseReason {
 
 impl core::error::Error for CloseReason {}
 
+/// Trouble that does not end a connection (RFC 9293 §3.9.1.8).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum SoftError {
+    /// Retransmissions have passed R1.
+    Retransmitting,
+    /// The network says that a packet of ours did not arrive (ICMP).
+    Unreachable,
+}
+
+impl fmt::Display for SoftError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retransmitting => "the peer has not answered several retransmissions",
+            Self::Unreachable => "the network reports that the peer cannot be reached",
+        })
+    }
+}
+
 /// Why nothing was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadError {
@@ -106,8 +125,12 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidRemoteAddress => f.write_str("the remote address is not one that a single host can have"),
-            Self::InvalidLocalAddress => f.write_str("the local address is not one that a single host can have"),
+            Self::InvalidRemoteAddress => {
+                f.write_str("the remote address is not one that a single host can have")
+            }
+            Self::InvalidLocalAddress => {
+                f.write_str("the local address is not one that a single host can have")
+            }
             Self::AddressFamily => f.write_str("local and remote address must both be IPv4 or both be IPv6"),
             Self::PortZero => f.write_str("port 0 names no connection; choose a port from 1 to 65535"),
             Self::Config(error) => write!(f, "the configuration cannot work: {error}"),

@@ -112,8 +112,10 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
-    /// Shorter than its header, or a data offset that cannot be (RFC 9293 §3.1).
-    Malformed = "malformed header",
+    /// Shorter than its header.
+    TooShort = "too short",
+    /// A data offset below 5, or past the end (RFC 9293 §3.1).
+    DataOffset = "wrong data offset",
     /// An option's length is zero, one, or past the end of the header.
     BadOptions = "malformed options",
     /// The checksum is wrong.
@@ -156,8 +158,29 @@ drop_reasons! {
     ResetOutOfWindow = "RST outside the window",
     /// No room for its data.
     NoRoom = "no room in the receive buffer",
+    /// New data for a connection that the application has let go of: reset.
+    Released = "nobody reads any more",
     /// Data after the peer's FIN.
     AfterFin = "data after FIN",
+}
+
+impl DropReason {
+    /// Whether no connection has seen the segment.
+    pub(crate) const fn is_before_the_connection(self) -> bool {
+        matches!(
+            self,
+            Self::TooShort
+                | Self::DataOffset
+                | Self::BadOptions
+                | Self::Checksum
+                | Self::BadIp
+                | Self::Fragment
+                | Self::SourceRoute
+                | Self::NotForUs
+                | Self::InvalidAddress
+                | Self::IcmpIgnored
+        )
+    }
 }
 
 #[cfg(test)]

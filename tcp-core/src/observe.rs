@@ -4,7 +4,7 @@
 
 use core::fmt;
 
-use crate::{Duration, DropReason, Instant, SeqNumber, SeqRange, State};
+use crate::{DropReason, Duration, Instant, SeqNumber, SeqRange, State};
 
 /// Why a segment is sent. Each segment has exactly one reason, the strongest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -44,7 +44,7 @@ enum Phase {
     /// Nothing is wrong.
     Open,
     /// Losses found by ACKs are repaired until this is acknowledged.
-    Recovery { until: SeqNumber, partial_ack_seen: bool },
+    Recovery { until: SeqNumber, partial_ack_seen: bool, retransmitted: bool },
     /// Everything is sent again after a timeout until this is acknowledged.
     Loss { until: SeqNumber },
 }
@@ -113,6 +113,9 @@ impl Recovery {
     /// A range is sent again.
     pub(crate) fn on_retransmitted(&mut self, now: Instant, range: SeqRange) {
         self.board.retransmitted(range, now);
+        if let Phase::Recovery { retransmitted, .. } = &mut self.phase {
+            *retransmitted = true;
+        }
     }
 
     /// Sending stopped because the congestion window was full.
@@ -121,7 +124,12 @@ impl Recovery {
     }
 
     /// An acceptable ACK arrived.
-    pub(crate) fn on_ack(&mut self, ack: &Ack<'_>, controller: &mut dyn Controller, config: &RtoConfig) -> Acked {
+    pub(crate) fn on_ack(
+        &mut self,
+        ack: &Ack<'_>,
+        controller: &mut dyn Controller,
+        config: &RtoConfig,
+    ) -> Acked {
         let flight_before = self.board.in_flight();
         let limited = self.board.first().is_some_and(|first| first.range.start.before(self.limited_to));
         let newly_sacked: u32 = ack.sack.iter().map(|block| self.board.sack(*block)).sum();
@@ -152,10 +160,10 @@ impl Recovery {
             Phase::Recovery { until, .. } if removed.bytes > 0 && ack.ack.after_eq(until) => {
                 self.leave_recovery(controller);
             }
-            Phase::Recovery { until, partial_ack_seen } => {
+            Phase::Recovery { until, partial_ack_seen, retransmitted } => {
                 acked.keep_timer = partial_ack_seen && removed.bytes > 0 && !self.sack;
                 let partial_ack_seen = partial_ack_seen || removed.bytes > 0;
-                self.phase = Phase::Recovery { until, partial_ack_seen };
+                self.phase = Phase::Recovery { until, partial_ack_seen, retransmitted };
                 self.repair(ack, &mut acked);
             }
             Phase::Open | Phase::Loss { .. } => {
@@ -216,7 +224,7 @@ impl Recovery {
         // RFC 5681 §3.2 step 2: limited transmit's bytes do not count.
         let flight = self.board.outstanding() - self.limited_transmit.min(self.board.outstanding());
         controller.on_congestion(Congestion::Loss { flight });
-        self.phase = Phase::Recovery { until: next, partial_ack_seen: false };
+        self.phase = Phase::Recovery { until: next, partial_ack_seen: false, retransmitted: false };
         self.recover = next;
         self.limited_transmit = 0;
         acked.entered_recovery = true;
@@ -351,9 +359,16 @@ impl Recovery {
         window.saturating_sub(self.board.in_flight())
     }
 
-    /// The first range to send again, of at most `length` bytes.
-    pub(crate) fn next_lost(&self, length: u32) -> Option<SeqRange> {
-        self.board.next_lost(length)
+    /// The first range to send again, of at most `length` bytes, if it may leave now.
+    pub(crate) fn next_retransmission(&self, controller: &dyn Controller, length: u32) -> Option<SeqRange> {
+        let range = self.board.next_lost(length)?;
+        // The retransmission that opens an episode leaves whatever the window says (RFC 5681 §3.2
+        // step 3, RFC 6675 §5 (4.3)), and so do those that partial ACKs cause (RFC 6582 §3.2).
+        let at_once = match self.phase {
+            Phase::Recovery { retransmitted, .. } => !self.sack || !retransmitted,
+            Phase::Open | Phase::Loss { .. } => false,
+        };
+        (at_once || self.allowance(controller) >= range.len().min(self.segment_size)).then_some(range)
     }
 
     /// Why what is lost is sent again.

@@ -141,7 +141,8 @@ mod tests {
     // req: 6298-2.3b, MUST-18
     #[test]
     fn twenty_samples_agree_with_the_formula() {
-        let samples = [100u64, 120, 90, 300, 80, 100, 100, 100, 250, 60, 70, 400, 100, 90, 90, 110, 500, 100, 100, 100];
+        let samples =
+            [100u64, 120, 90, 300, 80, 100, 100, 100, 250, 60, 70, 400, 100, 90, 90, 110, 500, 100, 100, 100];
         let (mut smoothed, mut variation) = (samples[0] as f64, samples[0] as f64 / 2.0);
         for sample in &samples[1..] {
             variation = 0.75 * variation + 0.25 * (smoothed - *sample as f64).abs();

@@ -319,13 +319,17 @@ mod tests {
     fn board(count: u32) -> Scoreboard {
         let mut board = Scoreboard::default();
         for index in 0..count {
-            board.push(range(101 + index * 1_000, 1_101 + index * 1_000), NOW + crate::Duration::from_millis(index.into()));
+            board.push(
+                range(101 + index * 1_000, 1_101 + index * 1_000),
+                NOW + crate::Duration::from_millis(index.into()),
+            );
         }
         board
     }
 
     fn check_sums(board: &Scoreboard) {
-        let sum = |fate| board.ranges().filter(|sent| sent.fate == fate).map(|sent| sent.range.len()).sum::<u32>();
+        let sum =
+            |fate| board.ranges().filter(|sent| sent.fate == fate).map(|sent| sent.range.len()).sum::<u32>();
         assert_eq!(board.sacked(), sum(Fate::Sacked));
         assert_eq!(board.lost(), sum(Fate::Lost));
         assert_eq!(board.in_flight(), sum(Fate::InFlight));

@@ -213,7 +213,9 @@ mod tests {
     #[test]
     fn a_batch_is_acknowledged_once() {
         let mut ack = waiting(&config(0));
-        (0..10).for_each(|_| drop(ack.in_order(1)));
+        for _ in 0..10 {
+            ack.in_order(1);
+        }
         ack.sent(false);
         assert_eq!(ack.due(), None);
     }
@@ -251,7 +253,7 @@ mod tests {
         (0..20).for_each(|_| data(&mut ack, 39));
         assert!(ack.delay() > Duration::from_millis(70), "{:?}", ack.delay());
         (0..20).for_each(|_| data(&mut ack, 1));
-        assert_eq!(ack.delay(), Duration::from_millis(40));
+        assert_eq!(ack.delay().as_millis(), 40);
     }
 
     // req: MUST-40

@@ -58,7 +58,9 @@ impl Tcb {
         // RFC 9293 §3.6.1 and RFC 2525 §2.17: the peer must learn that its data was not read. Data
         // out of order does not count, as in Linux: the stream up to it was read.
         let unread = self.receive.readable() > 0;
-        if self.state.is_synchronized() && self.state != State::TimeWait && (unread || self.config.linger == Linger::Reset)
+        if self.state.is_synchronized()
+            && self.state != State::TimeWait
+            && (unread || self.config.linger == Linger::Reset)
         {
             return self.abort(cx);
         }
@@ -76,9 +78,11 @@ impl Tcb {
     /// ABORT (RFC 9293 §3.10.5).
     pub(crate) fn abort(&mut self, cx: &mut Cx<'_>) -> Option<Reset> {
         let reset = match self.state {
-            State::SynReceived | State::Established | State::FinWait1 | State::FinWait2 | State::CloseWait => {
-                Some(self.reset_here(cx.now))
-            }
+            State::SynReceived
+            | State::Established
+            | State::FinWait1
+            | State::FinWait2
+            | State::CloseWait => Some(self.reset_here(cx.now)),
             // Both FINs are under way: the connection is simply forgotten. In SYN-SENT the peer
             // knows of nothing.
             State::Closed
@@ -144,6 +148,11 @@ impl Tcb {
         if core::mem::take(&mut self.application.write_blocked) {
             self.raise(Event::WRITABLE);
         }
+    }
+
+    /// 2 MSL are over, or the record was ended before.
+    pub(crate) fn time_wait_is_over(&mut self, cx: &mut Cx<'_>) {
+        self.move_to(cx, Trigger::TwoMsl);
     }
 
     /// FIN-WAIT-2 of a connection that nobody holds lasts a limited time (requirement LNX-CLS-7).

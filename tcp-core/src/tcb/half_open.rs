@@ -170,7 +170,12 @@ impl HalfOpen {
     }
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`, the challenge.
-    pub(crate) fn challenge_ack(&self, now: Instant, tuple: &FourTuple, config: &ConnConfig) -> Segment<'static> {
+    pub(crate) fn challenge_ack(
+        &self,
+        now: Instant,
+        tuple: &FourTuple,
+        config: &ConnConfig,
+    ) -> Segment<'static> {
         let shift = self.negotiated.receive_shift();
         Segment {
             seq: self.iss + 1,
@@ -204,6 +209,11 @@ pub(crate) fn send_mss(announced: Option<u16>, ip_header_len: u16, config: &Conn
     let path = config.mtu.saturating_sub(ip_header_len).saturating_sub(20);
     let own = config.max_segment_size.unwrap_or(u16::MAX);
     announced.unwrap_or(default).min(path).min(own).max(MIN_SEGMENT_SIZE)
+}
+
+/// The least MSS that is used.
+pub(crate) const fn least_mss() -> u16 {
+    MIN_SEGMENT_SIZE
 }
 
 /// The MSS that we announce (RFC 9293 §3.7.1, MUST-67; RFC 6691 §2: options are not taken off).

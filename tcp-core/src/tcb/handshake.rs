@@ -12,7 +12,8 @@ impl Tcb {
     /// SYN-SENT (RFC 9293 §3.10.7.3).
     pub(super) fn in_syn_sent(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>) -> Result<(), Rejected> {
         // First: the ACK. With nothing but a SYN sent, only ISS + 1 is acceptable.
-        let acceptable = segment.flags.ack() && segment.ack.after(self.snd.iss) && segment.ack.before_eq(self.snd.nxt);
+        let acceptable =
+            segment.flags.ack() && segment.ack.after(self.snd.iss) && segment.ack.before_eq(self.snd.nxt);
         if segment.flags.ack() && !acceptable {
             return Err(Rejected { reason: DropReason::AckOfUnsent, answer: Answer::Reset });
         }
@@ -79,6 +80,7 @@ impl Tcb {
         self.timers.disarm(TimerKind::UserTimeout);
         self.start_congestion_control(repeated);
         self.raise(Event::CONNECTED);
+        self.wake_writer();
         self.arm_keepalive(cx.now);
     }
 
@@ -132,7 +134,11 @@ impl Tcb {
 
     /// SYN-RECEIVED of a simultaneous open: what the general steps do not cover (RFC 9293
     /// §3.10.7.4, traps 3 and 21). True if the segment is dealt with.
-    pub(super) fn in_syn_received(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>) -> Result<bool, Rejected> {
+    pub(super) fn in_syn_received(
+        &mut self,
+        cx: &mut Cx<'_>,
+        segment: &Segment<'_>,
+    ) -> Result<bool, Rejected> {
         if !segment.flags.syn() || segment.flags.rst() || segment.seq != self.rcv.irs {
             return Ok(false);
         }

@@ -1,6 +1,5 @@
 //! SEGMENT ARRIVES (RFC 9293 §3.10.7.4): the checks in the RFC's order, each a function.
 
-use super::transitions::Trigger;
 use super::{Cx, Reset, Tcb};
 use crate::config::MissingTimestamp;
 use crate::wire::{Flags, Segment};
@@ -55,15 +54,17 @@ impl Tcb {
             _ => self.in_synchronized(cx, segment, merged),
         };
         match result {
-            Ok(()) => {
-                self.after_input(cx);
-                Outcome { disposition: Disposition::Taken, reset: None }
-            }
+            Ok(()) => Outcome { disposition: Disposition::Taken, reset: None },
             Err(rejected) => self.reject(cx, segment, rejected),
         }
     }
 
-    fn in_synchronized(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, merged: Merged) -> Result<(), Rejected> {
+    fn in_synchronized(
+        &mut self,
+        cx: &mut Cx<'_>,
+        segment: &Segment<'_>,
+        merged: Merged,
+    ) -> Result<(), Rejected> {
         if self.state == State::SynReceived && self.in_syn_received(cx, segment)? {
             return Ok(());
         }
@@ -214,7 +215,6 @@ impl Tcb {
                 }
             }
         }
-        self.after_input(cx);
         outcome
     }
 

@@ -27,8 +27,8 @@ mod input;
 mod output;
 mod rcv;
 mod reset;
-mod snd;
 mod snapshot;
+mod snd;
 mod text;
 mod time_wait;
 mod timeout;
@@ -42,13 +42,15 @@ use crate::congestion::AnyController;
 use crate::recovery::Recovery;
 use crate::wire::{Options, Timestamps};
 use crate::{
-    CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason, SeqNumber,
-    SoftError, State, TimerKind, Totals,
+    CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
+    SeqNumber, SoftError, State, TimerKind, Totals,
 };
 
-pub(crate) use encode::{Framing, PacketFields, TxCaps, TxChecksum, write_packet};
+pub(crate) use commands::More;
+pub use encode::{Framing, TxCaps, TxChecksum};
+pub(crate) use encode::{PacketFields, write_packet};
 pub(crate) use half_open::{HalfOpen, Timeout as HalfOpenTimeout, Verdict as HalfOpenVerdict};
-pub(crate) use output::Sent;
+pub(crate) use input::Merged;
 pub(crate) use reset::Reset;
 pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
@@ -99,11 +101,15 @@ pub(crate) struct Tcb {
     /// Retransmissions by timer, or unanswered probes, since the last progress.
     retries: u8,
     keepalive_probes: u8,
+    /// How often the persist timer has fired since the window was last open.
+    persist_backoff: u8,
     /// A probe to send with the next output.
     probe: Option<Probe>,
     /// Send what the window takes, however little: the persist timer has overridden silly-window
     /// avoidance (RFC 9293 §3.8.6.2.1).
     override_silly_window: bool,
+    /// Data below this stream offset waits for no more (`TCP_CORK`, `MSG_MORE`).
+    push_to: u64,
     totals: Totals,
     meter: Meter,
 }
@@ -159,6 +165,21 @@ struct Meter {
     since: Instant,
     busy: Duration,
     window_limited: Duration,
+}
+
+impl Meter {
+    fn change(&mut self, now: Instant, limit: Limit) {
+        let since = now - self.since;
+        match self.limit {
+            Limit::Application => {}
+            Limit::Congestion => self.busy += since,
+            Limit::Window => {
+                self.busy += since;
+                self.window_limited += since;
+            }
+        }
+        (self.limit, self.since) = (limit, now);
+    }
 }
 
 /// What keeps output from sending more.
@@ -302,6 +323,8 @@ impl Tcb {
             },
             retries: 0,
             keepalive_probes: 0,
+            persist_backoff: 0,
+            push_to: 0,
             probe: None,
             override_silly_window: false,
             totals: Totals::default(),
@@ -339,10 +362,12 @@ impl Tcb {
         half_open: &HalfOpen,
         tuple: FourTuple,
         config: Arc<ConnConfig>,
+        write_blocked: bool,
     ) -> Self {
         let HalfOpen { irs, iss, negotiated, clock, sent_at, retransmissions, .. } = *half_open;
         let mut tcb = Self::new(now, tuple, config, iss, clock, Opening::Passive);
         tcb.state = State::SynReceived;
+        tcb.application.write_blocked = write_blocked;
         tcb.handshake = Handshake { send_due: false, sent_at: Some(sent_at), retransmissions };
         tcb.snd.nxt = iss + 1;
         tcb.rcv.synchronize(irs);
@@ -418,10 +443,6 @@ impl Tcb {
         self.state
     }
 
-    pub(crate) fn config(&self) -> &Arc<ConnConfig> {
-        &self.config
-    }
-
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.application.close_reason
     }
@@ -436,10 +457,6 @@ impl Tcb {
 
     pub(crate) fn take_events(&mut self) -> Event {
         core::mem::take(&mut self.application.events)
-    }
-
-    pub(crate) fn is_released(&self) -> bool {
-        self.application.released
     }
 
     /// The small value that goes on when this connection has reached TIME-WAIT.
@@ -506,6 +523,11 @@ impl Tcb {
     /// Whether the timer of this kind is armed, and for when.
     pub(crate) fn timer(&self, kind: TimerKind) -> Option<Instant> {
         self.timers.deadline(kind)
+    }
+
+    /// Something arrived that no ACK has covered yet.
+    pub(crate) fn owes_ack(&self) -> bool {
+        self.ack.due().is_some() || self.ack.has_unacknowledged()
     }
 
     /// An ACK is due with the next output.

@@ -65,7 +65,8 @@ impl Tcb {
             Framing::Ip => usize::from(ip_header_len(&self.tuple)),
             Framing::Segment => 0,
         };
-        let room = Room { buffer: buf.len().saturating_sub(ip_len), segments: u32::from(caps.max_segments.max(1)) };
+        let room =
+            Room { buffer: buf.len().saturating_sub(ip_len), segments: u32::from(caps.max_segments.max(1)) };
         let plan = self.plan(cx, room)?;
         let len = self.encode(caps, &plan, buf)?;
         self.commit(cx, &plan);
@@ -160,7 +161,8 @@ impl Tcb {
         let full = self.one_segment(&options, room);
         let usable = self.snd.usable_window();
         let allowance = self.recovery.allowance(self.congestion.get());
-        let buffer = u32::try_from(room.buffer.saturating_sub(HEADER_LEN + options.encoded_len())).unwrap_or(u32::MAX);
+        let buffer =
+            u32::try_from(room.buffer.saturating_sub(HEADER_LEN + options.encoded_len())).unwrap_or(u32::MAX);
         let most = full.saturating_mul(room.segments).min(buffer).min(u32::from(u16::MAX) - 120);
         let mut length = unsent.min(usable).min(allowance).min(most);
         if length >= full {
@@ -226,7 +228,9 @@ impl Tcb {
             flags = flags.union(Flags::PSH);
         }
         let mut urgent = 0;
-        if let Some(ahead) = self.snd.urgent_to.and_then(|to| to.checked_sub(offset)).filter(|ahead| *ahead > 0) {
+        if let Some(ahead) =
+            self.snd.urgent_to.and_then(|to| to.checked_sub(offset)).filter(|ahead| *ahead > 0)
+        {
             flags = flags.union(Flags::URG);
             urgent = u16::try_from(ahead).unwrap_or(u16::MAX);
         }
@@ -309,9 +313,17 @@ impl Tcb {
             options: plan.options,
             payload: &[],
         };
-        write_packet(caps, &self.tuple, self.packet_fields(), &segment, plan.length as usize, buf, |payload| {
-            self.send.copy_out(plan.offset, payload);
-        })
+        write_packet(
+            caps,
+            &self.tuple,
+            self.packet_fields(),
+            &segment,
+            plan.length as usize,
+            buf,
+            |payload| {
+                self.send.copy_out(plan.offset, payload);
+            },
+        )
     }
 
     pub(crate) fn packet_fields(&self) -> PacketFields {

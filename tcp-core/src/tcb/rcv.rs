@@ -107,7 +107,8 @@ impl Rcv {
     pub(crate) fn advertise(&self, waiting: u64) -> Advertised {
         let promised = self.window();
         let free = self.free(waiting);
-        let offered = if free >= promised.saturating_add(self.silly_window_threshold()) { free } else { promised };
+        let offered =
+            if free >= promised.saturating_add(self.silly_window_threshold()) { free } else { promised };
         // Rounding down must not pull the edge back (RFC 7323 §2.4): then round up instead.
         let down = offered >> self.shift;
         let field = if down << self.shift < promised { promised.div_ceil(1 << self.shift) } else { down };
@@ -149,7 +150,13 @@ impl Rcv {
 
     /// The application has read: let the buffer follow what it reads in a round trip, twice over,
     /// so that the window is never the limit (dynamic right-sizing).
-    pub(crate) fn tune(&mut self, now: Instant, read: u64, round_trip: Option<Duration>, limit: &BufferLimit) {
+    pub(crate) fn tune(
+        &mut self,
+        now: Instant,
+        read: u64,
+        round_trip: Option<Duration>,
+        limit: &BufferLimit,
+    ) {
         self.tuning.read += read;
         let Some(round_trip) = round_trip else { return };
         if now - self.tuning.since < round_trip {

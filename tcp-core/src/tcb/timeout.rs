@@ -185,7 +185,10 @@ impl Tcb {
 
     /// R1 (RFC 9293 §3.8.3): the application hears of the trouble, once.
     pub(super) fn warn_after_r1(&mut self) {
-        if self.retries >= self.config.retries.warn && !self.application.warned && self.config.report_soft_errors {
+        if self.retries >= self.config.retries.warn
+            && !self.application.warned
+            && self.config.report_soft_errors
+        {
             self.application.warned = true;
             self.application.soft_error.get_or_insert(SoftError::Retransmitting);
             self.raise(Event::WARNING);

@@ -35,7 +35,8 @@ pub(crate) enum Trigger {
 }
 
 use State::{
-    CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynReceived, SynSent, TimeWait,
+    CloseWait, Closed, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynReceived, SynSent,
+    TimeWait,
 };
 
 /// The arrows. Not offered: SEND in LISTEN, which RFC 9293 §3.10.2 turns into an active open.
@@ -116,10 +117,16 @@ mod tests {
     #[test]
     fn the_table_is_the_one_that_is_kept_as_text_and_graph() {
         let mut text = String::new();
-        let mut graph = String::from("digraph tcp {\n    rankdir=TB;\n    node [shape=box, style=rounded];\n");
+        let mut graph =
+            String::from("digraph tcp {\n    rankdir=TB;\n    node [shape=box, style=rounded];\n");
         for (from, by, to) in ARROWS {
-            writeln!(text, "{from:<12}  {by:<16}  {to}", from = std::format!("{from}"), by = std::format!("{by}"))
-                .unwrap();
+            writeln!(
+                text,
+                "{from:<12}  {by:<16}  {to}",
+                from = std::format!("{from}"),
+                by = std::format!("{by}")
+            )
+            .unwrap();
             writeln!(graph, "    \"{from}\" -> \"{to}\" [label=\"{by}\"];").unwrap();
         }
         graph.push_str("}\n");

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::DropReason;
+
 /// Why a packet or segment is dropped before anything looks at its meaning.
 ///
 /// Each cause is one variant, so that a counter can be kept for each.
@@ -75,3 +77,26 @@ impl fmt::Display for Malformed {
 }
 
 impl core::error::Error for Malformed {}
+
+impl From<Malformed> for DropReason {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::TooShort => Self::TooShort,
+            Malformed::DataOffset => Self::DataOffset,
+            Malformed::OptionLength => Self::BadOptions,
+            Malformed::Checksum => Self::Checksum,
+            Malformed::SourceRoute => Self::SourceRoute,
+            Malformed::Fragment => Self::Fragment,
+            Malformed::IpVersion
+            | Malformed::IpHeaderLength
+            | Malformed::IpTotalLength
+            | Malformed::IpHeaderChecksum
+            | Malformed::IpOptionLength
+            | Malformed::Jumbogram
+            | Malformed::ExtensionHeader
+            | Malformed::Ipv6Option
+            | Malformed::ParameterProblem { .. }
+            | Malformed::Protocol => Self::BadIp,
+        }
+    }
+}

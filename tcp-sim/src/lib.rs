@@ -1,0 +1,4 @@
+//! A network in a box: TCP connections over simulated links, in virtual time.
+#![forbid(unsafe_code)]
+
+pub mod scripted;

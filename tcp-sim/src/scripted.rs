@@ -1,0 +1,1 @@
+//! One connection under test against a peer that a test plays by hand, segment by segment.
