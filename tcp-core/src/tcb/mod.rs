@@ -40,7 +40,7 @@ use alloc::sync::Arc;
 use crate::buffer::{Pool, ReceiveBuffer, SendBuffer};
 use crate::congestion::AnyController;
 use crate::recovery::Recovery;
-use crate::wire::{Options, Timestamps};
+use crate::wire::{IcmpKind, Options, Timestamps};
 use crate::{
     CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
     SeqNumber, SoftError, State, TimerKind, Totals,
@@ -152,6 +152,8 @@ struct Application {
     events: Event,
     close_reason: Option<CloseReason>,
     soft_error: Option<SoftError>,
+    /// What the network last said of our segments.
+    icmp: Option<IcmpKind>,
     /// It was warned of retransmissions, and not told of progress since.
     warned: bool,
     /// How many bytes may wait to be acknowledged.
@@ -318,6 +320,7 @@ impl Tcb {
                 events: Event::NONE,
                 close_reason: None,
                 soft_error: None,
+                icmp: None,
                 warned: false,
                 send_limit: config.send_buffer.initial,
             },
@@ -449,6 +452,10 @@ impl Tcb {
 
     pub(crate) fn soft_error(&self) -> Option<SoftError> {
         self.application.soft_error
+    }
+
+    pub(crate) fn last_icmp(&self) -> Option<IcmpKind> {
+        self.application.icmp
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {

@@ -30,13 +30,24 @@ pub(crate) struct Rcv {
     pub(crate) fin: Option<SeqNumber>,
     /// RCV.UP as a stream offset: the byte after the last urgent one.
     pub(crate) urgent_to: Option<u64>,
-    /// The last urgent byte, taken out of the stream.
-    pub(crate) urgent_byte: Option<u8>,
+    /// The last urgent byte, where it is kept out of the stream.
+    pub(crate) urgent_byte: UrgentByte,
     /// The last time a segment of the peer arrived.
     pub(crate) last_heard: Instant,
     /// How many bytes may wait to be read.
     pub(crate) limit: u32,
     tuning: Tuning,
+}
+
+/// The byte before the urgent mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum UrgentByte {
+    /// It has not arrived.
+    Awaited,
+    /// It waits to be read.
+    Here(u8),
+    /// It was read, or goes with the stream.
+    Done,
 }
 
 /// Growing the receive buffer with what the application reads in a round trip.
@@ -73,7 +84,7 @@ impl Rcv {
             last_ack_sent: SeqNumber(0),
             fin: None,
             urgent_to: None,
-            urgent_byte: None,
+            urgent_byte: UrgentByte::Awaited,
             last_heard: now,
             limit: limit.initial,
             tuning: Tuning { since: now, read: 0 },

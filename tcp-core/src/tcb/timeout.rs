@@ -116,7 +116,11 @@ impl Tcb {
         };
         if given_up {
             let reset = self.reset_here(cx.now);
-            self.end(cx, Trigger::Abort, CloseReason::KeepaliveTimedOut);
+            let reason = match self.timeout_reason() {
+                CloseReason::TimedOut => CloseReason::KeepaliveTimedOut,
+                unreachable => unreachable,
+            };
+            self.end(cx, Trigger::Abort, reason);
             return Some(reset);
         }
         self.keepalive_probes = self.keepalive_probes.saturating_add(1);
