@@ -116,11 +116,7 @@ impl Tcb {
         };
         if given_up {
             let reset = self.reset_here(cx.now);
-            let reason = match self.timeout_reason() {
-                CloseReason::TimedOut => CloseReason::KeepaliveTimedOut,
-                unreachable => unreachable,
-            };
-            self.end(cx, Trigger::Abort, reason);
+            self.end(cx, Trigger::Abort, CloseReason::KeepaliveTimedOut);
             return Some(reset);
         }
         self.keepalive_probes = self.keepalive_probes.saturating_add(1);
