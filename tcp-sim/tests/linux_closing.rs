@@ -228,6 +228,7 @@ fn data_for_a_connection_that_nobody_holds_is_reset() {
             assert_eq!(disposition, Disposition::Reset);
             test.expect(&format!("[R] seq {ack}"));
             test.expect_none();
+            assert_eq!(test.connection.drops().get(DropReason::Released), 1);
             assert_eq!((test.state(), test.close_reason()), (State::Closed, Some(CloseReason::Aborted)));
             assert_eq!((test.connection.memory(), test.connection.poll_timeout()), (0, None));
         }

@@ -50,7 +50,7 @@ pub(crate) use commands::More;
 pub use encode::{Framing, TxCaps, TxChecksum};
 pub(crate) use encode::{PacketFields, write_packet};
 pub(crate) use half_open::{HalfOpen, Timeout as HalfOpenTimeout, Verdict as HalfOpenVerdict};
-pub(crate) use input::Merged;
+pub(crate) use input::{Merged, Outcome};
 pub(crate) use reset::Reset;
 pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
