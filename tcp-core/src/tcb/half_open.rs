@@ -8,7 +8,7 @@ use super::{Clock, Negotiated};
 use crate::config::{ConnConfig, MIN_SEGMENT_SIZE};
 use crate::tcb::rcv::Rcv;
 use crate::wire::{Flags, Options, Segment, Timestamps};
-use crate::{DropReason, Duration, FourTuple, Instant, SeqNumber};
+use crate::{DropReason, Duration, FourTuple, Instant, SendReason, SeqNumber};
 
 #[cfg(test)]
 mod tests;
@@ -184,6 +184,12 @@ impl HalfOpen {
             options: Options { timestamps: self.timestamps(now), ..Options::NONE },
             ..self.syn_ack(now, tuple, config)
         }
+    }
+
+    /// The RST of an abort, where the peer expects it: at SND.NXT.
+    pub(crate) fn reset(&self, now: Instant) -> Reset {
+        let timestamps = self.timestamps(now);
+        Reset { seq: self.iss + 1, ack: Some(self.irs + 1), timestamps, reason: SendReason::Abort }
     }
 
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {
