@@ -369,6 +369,12 @@ impl Scripted {
         }
     }
 
+    /// Whether anything was sent and not looked at.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     /// Everything sent and not looked at.
     pub fn take_sent(&mut self) -> Vec<SentSegment> {
         self.sent.drain(..).collect()
