@@ -272,7 +272,7 @@ impl<O: Observer> Connection<O> {
         }
     }
 
-    fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
+    pub(super) fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
         if self.replies.len() < MAX_REPLIES {
             self.replies.push_back(Reply { tuple, segment, reason });
         }

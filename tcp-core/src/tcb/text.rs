@@ -44,6 +44,10 @@ impl Tcb {
             return Err(Rejected { reason: DropReason::Released, answer: Answer::Reset });
         }
         self.ack.on_data(cx.now, self.recovery.rto(&self.config.rto), &self.config.ack);
+        if text_end.after(self.rcv.edge) {
+            // What lies beyond the window is trimmed away; the sender must send it again (trap 13).
+            self.acknowledge_at_once(SendReason::Ack);
+        }
         self.take_text_of(cx, segment, merged);
         if segment.flags.fin() {
             self.note_fin(text_end);
