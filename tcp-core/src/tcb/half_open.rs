@@ -92,7 +92,9 @@ impl HalfOpen {
             // RFC 5961 §3.2: exactly RCV.NXT, and nothing else, resets.
             return match segment.seq.distance(next) {
                 0 => Verdict::Forget,
-                _ if in_window(segment, next, window) => self.challenge(DropReason::ResetChallenged, config),
+                distance if u32::try_from(distance).is_ok_and(|ahead| ahead < window) => {
+                    self.challenge(DropReason::ResetChallenged, config)
+                }
                 _ => Verdict::Drop(DropReason::ResetOutOfWindow),
             };
         }
