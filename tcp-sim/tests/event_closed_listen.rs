@@ -56,7 +56,8 @@ fn a_listener_drops_answers_or_takes_by_the_control_bits() {
             assert!(matches!(test.inject(line), Disposition::Dropped(_)), "{line}");
             test.expect_none();
         }
-        for line in ["[S.] seq 7 ack 55", "[.] seq 7 ack 55", "[F.] seq 7 ack 55", "[P.] seq 7 ack 55 len 3"] {
+        for line in ["[S.] seq 7 ack 55", "[.] seq 7 ack 55", "[F.] seq 7 ack 55", "[P.] seq 7 ack 55 len 3"]
+        {
             assert_eq!(test.inject(line), Disposition::Reset, "{line}");
             test.expect("[R] seq 55");
             test.expect_none();

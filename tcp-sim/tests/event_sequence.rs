@@ -93,11 +93,7 @@ fn what_is_not_acceptable_is_acknowledged_unless_it_is_a_rst() {
                 let mut test = place.reach(plain_config(), numbers);
                 let length = if length > 0 { format!(" len {length}") } else { String::new() };
                 let disposition = test.inject(&format!("[.] seq {seq} ack {snd}{length}"));
-                assert_eq!(
-                    disposition,
-                    Disposition::Dropped(DropReason::OutOfWindow),
-                    "{place:?} {seq}"
-                );
+                assert_eq!(disposition, Disposition::Dropped(DropReason::OutOfWindow), "{place:?} {seq}");
                 test.expect(&format!("[.] seq {snd} ack {rcv}"));
                 test.expect_none();
                 assert_eq!(test.state(), place.state());

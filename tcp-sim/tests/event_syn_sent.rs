@@ -164,7 +164,10 @@ fn a_simultaneous_open_takes_the_options_of_the_peers_syn() {
         test.inject("[.] seq 5001 ack 101 win 1000 <TS 78 1000000>");
         assert_eq!(test.state(), State::Established);
         let stats = test.stats();
-        assert_eq!((stats.send_window, stats.send_mss, stats.sack, stats.timestamps), (8_000, 800, true, true));
+        assert_eq!(
+            (stats.send_window, stats.send_mss, stats.sack, stats.timestamps),
+            (8_000, 800, true, true)
+        );
     });
 }
 
@@ -187,10 +190,7 @@ fn syn_sent_drops_what_has_neither_syn_nor_rst() {
         assert_eq!(test.state(), State::SynSent);
         assert_eq!(test.read(10), Err(ReadError::Blocked), "no end of the stream");
         // RST or not, SYN with FIN is nobody's segment (trap 25).
-        assert_eq!(
-            test.inject("[SF.] seq 5000 ack 101"),
-            Disposition::Dropped(DropReason::SynWithFin)
-        );
+        assert_eq!(test.inject("[SF.] seq 5000 ack 101"), Disposition::Dropped(DropReason::SynWithFin));
         assert_eq!(test.state(), State::SynSent);
     });
 }
