@@ -349,9 +349,8 @@ impl Scripted {
     fn nominal(&self, bytes: &[u8], reason: SendReason) -> String {
         let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
         let Numbers { local, remote } = self.numbers;
-        if reason == SendReason::Refuse && segment.flags.ack() {
-            // A RST for nothing stands at zero, not in our sequence space.
-        } else {
+        // A RST for what had no ACK stands at zero, not in our sequence space.
+        if reason != SendReason::Refuse || !segment.flags.ack() {
             segment.seq = segment.seq - local;
         }
         if segment.flags.ack() {
@@ -405,10 +404,10 @@ impl Scripted {
         }
     }
 
-    /// Whether nothing was sent that has not been looked at.
+    /// Whether anything was sent and not looked at.
     #[must_use]
-    pub fn is_silent(&self) -> bool {
-        self.sent.is_empty()
+    pub fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     /// Everything sent and not looked at.
