@@ -226,7 +226,9 @@ impl Tcb {
         if read == 0 {
             return;
         }
-        let round_trip = self.recovery.round_trip().smoothed();
+        // One that only receives may have measured nothing.
+        let estimate = self.recovery.round_trip();
+        let round_trip = estimate.smoothed().unwrap_or(estimate.timeout());
         self.rcv.tune(now, read, round_trip, &self.config.receive_buffer);
         if self.state.can_receive() && self.rcv.wants_update(self.receive.readable()) {
             self.acknowledge_at_once(SendReason::WindowUpdate);
