@@ -14,7 +14,10 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["recovery", "congestion"]),
     (2, &["buffer"]),
     (1, &["wire"]),
-    (0, &["seq", "time", "addr", "id", "rand", "config", "error", "event", "state", "stats", "observe", "rx"]),
+    (
+        0,
+        &["seq", "time", "addr", "id", "rand", "config", "error", "event", "state", "stats", "observe", "rx"],
+    ),
 ];
 
 #[test]
