@@ -359,6 +359,12 @@ impl Scripted {
         }
     }
 
+    /// Whether something was sent and not looked at.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     /// Everything sent and not looked at.
     pub fn take_sent(&mut self) -> Vec<SentSegment> {
         self.sent.drain(..).collect()
