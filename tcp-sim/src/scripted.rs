@@ -252,9 +252,9 @@ impl Scripted {
         let raw_options = text.option_bytes().to_vec();
         segment.src_port = if segment.src_port == 0 { REMOTE_PORT } else { segment.src_port };
         segment.dst_port = if segment.dst_port == 0 { LOCAL_PORT } else { segment.dst_port };
-        segment.seq = segment.seq + remote;
+        segment.seq += remote;
         if segment.flags.ack() {
-            segment.ack = segment.ack + local;
+            segment.ack += local;
         }
         shift_sacks(&mut segment, local);
         let mut shifted = text.clone();
