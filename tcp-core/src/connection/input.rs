@@ -259,6 +259,9 @@ impl<O: Observer> Connection<O> {
     pub(super) fn finish(&mut self, now: Instant, reset: Option<Reset>) {
         let Phase::Open { tuple, tcb, time_wait } = &mut self.phase else { return };
         let tuple = *tuple;
+        if tcb.state() == State::Closed {
+            *time_wait = None;
+        }
         if tcb.state() == State::TimeWait && time_wait.is_none() {
             let value = tcb.to_time_wait(now);
             let ack = tcb.owes_ack().then(|| value.ack(now, &tuple));

@@ -95,8 +95,11 @@ impl Tcb {
             | State::LastAck
             | State::TimeWait => None,
         };
-        if self.state != State::Closed {
-            self.end(cx, Trigger::Abort, CloseReason::Aborted);
+        match self.state {
+            State::Closed => {}
+            // The application has been told of the end already.
+            State::TimeWait => self.move_to(cx, Trigger::Abort),
+            _ => self.end(cx, Trigger::Abort, CloseReason::Aborted),
         }
         reset
     }
