@@ -298,7 +298,7 @@ impl Scripted {
         self.note_events();
         while let Some(transmit) = self.connection.poll_transmit(self.now, &self.caps, &mut buf) {
             let bytes = buf[..transmit.len].to_vec();
-            let line = self.nominal(&bytes);
+            let line = self.nominal(&bytes, transmit.reason);
             self.sent.push_back(SentSegment { at: self.now, reason: transmit.reason, line, bytes });
         }
         self.note_events();
@@ -311,8 +311,8 @@ impl Scripted {
     }
 
     /// A segment of ours as text, with nominal numbers.
-    fn nominal(&self, bytes: &[u8]) -> String {
-        nominal_line(bytes, self.numbers).1
+    fn nominal(&self, bytes: &[u8], reason: SendReason) -> String {
+        nominal_line(bytes, reason, self.numbers).1
     }
 
     // Looking.
@@ -478,10 +478,10 @@ impl Scripted {
 }
 
 /// A segment with nominal numbers, and as text; `numbers.local` are those of its sender.
-pub(crate) fn nominal_line(bytes: &[u8], numbers: Numbers) -> (Segment<'_>, String) {
+pub(crate) fn nominal_line(bytes: &[u8], reason: SendReason, numbers: Numbers) -> (Segment<'_>, String) {
     let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
     let Numbers { local, remote } = numbers;
-    if segment.flags.rst() && segment.seq == SeqNumber(0) && segment.flags.ack() {
+    if reason == SendReason::Refuse && segment.flags.ack() {
         // A RST for nothing stands at zero, not in our sequence space.
     } else {
         segment.seq = segment.seq - local;
