@@ -304,6 +304,9 @@ impl Recovery {
         };
         let lost = self.board.mark_all_lost();
         self.phase = Phase::Loss { until: next };
+        // What is sent again is limited by the loss window, however little was sent before: it
+        // must grow again (RFC 5681 §3.1).
+        self.limited_to = next;
         // RFC 6582 §3.2 step 4.
         self.recover = next;
         self.duplicate_acks = 0;
