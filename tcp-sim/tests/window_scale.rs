@@ -141,8 +141,7 @@ fn each_direction_has_its_own_shift() {
 fn a_shift_above_14_is_taken_for_14() {
     for shift in [14, 15, 255] {
         every_wrap(|numbers| {
-            let mut test =
-                Scripted::established_with(config(32_000), numbers, &format!(",wscale {shift}"));
+            let mut test = Scripted::established_with(config(32_000), numbers, &format!(",wscale {shift}"));
             test.inject("[.] seq 5001 ack 101 win 1");
             assert_eq!(test.stats().send_window, 16_384, "shift {shift}");
             assert_eq!(test.stats().send_window_scale, Some(14));

@@ -402,6 +402,11 @@ impl Recovery {
         self.phase != Phase::Open
     }
 
+    /// The first range that is not acknowledged.
+    pub(crate) fn first_unacknowledged(&self) -> Option<SeqRange> {
+        self.board.first().map(|first| first.range)
+    }
+
     /// Bytes sent and not acknowledged.
     pub(crate) fn outstanding(&self) -> u32 {
         self.board.outstanding()
