@@ -477,14 +477,13 @@ impl Tcb {
     /// congestion window, and for the timer of a closed or silly window.
     fn note_limit(&mut self, now: Instant, limit: Limit) {
         self.meter.change(now, limit);
+        // Whatever else holds it up: the congestion window is full. What waits may be only what is
+        // to be sent again.
+        if self.recovery.allowance(self.congestion.get()) < u32::from(self.segment_size()) {
+            self.recovery.note_window_limited(self.snd.nxt);
+        }
         match limit {
-            Limit::Application => {}
-            Limit::Congestion => {
-                let allowance = self.recovery.allowance(self.congestion.get());
-                if allowance < u32::from(self.segment_size()) {
-                    self.recovery.note_window_limited(self.snd.nxt);
-                }
-            }
+            Limit::Application | Limit::Congestion => {}
             Limit::Window => {
                 if self.recovery.outstanding() == 0 || self.snd.wnd == 0 {
                     self.arm_persist(now);
