@@ -45,8 +45,9 @@ enum Phase {
     Open,
     /// Losses found by ACKs are repaired until this is acknowledged.
     Recovery { until: SeqNumber, partial_ack_seen: bool, retransmitted: bool },
-    /// Everything is sent again after a timeout until this is acknowledged.
-    Loss { until: SeqNumber },
+    /// Everything is sent again after a timeout until this is acknowledged; whether anything was
+    /// since the last expiry.
+    Loss { until: SeqNumber, advanced: bool },
 }
 
 /// What an ACK says.
@@ -188,10 +189,9 @@ impl Recovery {
     fn advance(&mut self, ack: SeqNumber, delivered: &Delivered, controller: &mut dyn Controller) {
         self.limited_transmit = 0;
         controller.on_ack(delivered);
-        if let Phase::Loss { until } = self.phase {
-            if ack.after_eq(until) {
-                self.phase = Phase::Open;
-            }
+        if let Phase::Loss { until, .. } = self.phase {
+            self.phase =
+                if ack.after_eq(until) { Phase::Open } else { Phase::Loss { until, advanced: true } };
         }
     }
 
@@ -288,7 +288,8 @@ impl Recovery {
         next: SeqNumber,
         controller: &mut dyn Controller,
     ) -> (Option<SeqRange>, Reneged) {
-        let first = !matches!(self.phase, Phase::Loss { .. }) || self.backoff == 0;
+        // Once for each segment that the timer sends again (RFC 5681 §3.1, equation 4).
+        let first = !matches!(self.phase, Phase::Loss { advanced: false, .. });
         controller.on_congestion(Congestion::Timeout { flight: self.board.outstanding(), first });
         // RFC 2018 §8: the first range cannot be SACKed unless the receiver has dropped it since.
         let reneged = match self.board.first() {
@@ -299,7 +300,7 @@ impl Recovery {
             _ => Reneged::No,
         };
         let lost = self.board.mark_all_lost();
-        self.phase = Phase::Loss { until: next };
+        self.phase = Phase::Loss { until: next, advanced: false };
         // RFC 6582 §3.2 step 4.
         self.recover = next;
         self.duplicate_acks = 0;
