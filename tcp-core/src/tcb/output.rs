@@ -388,7 +388,10 @@ impl Tcb {
             Kind::New => self.commit_new(cx, plan, range),
             Kind::Retransmission => {
                 self.commit_again(cx.now, range, plan.length);
-                if !self.timers.is_armed(TimerKind::Retransmission) {
+                // The timer never sends a segment again within an RTO of its last transmission
+                // (RFC 6298 §5), but after later partial ACKs it is left alone (RFC 6582 §3.2).
+                let first_again = range.start == self.snd.una && plan.reason != SendReason::PartialAck;
+                if first_again || !self.timers.is_armed(TimerKind::Retransmission) {
                     self.arm_retransmission(cx.now);
                 }
             }
