@@ -29,7 +29,8 @@ pub(crate) struct Recovery {
     /// What fast recovery without SACK adds to the window (RFC 5681 §3.2 steps 3 to 6); negative
     /// while partial ACKs deflate it (RFC 6582 §3.2 step 3).
     inflation: i64,
-    /// Bytes sent on the first two duplicate ACKs (RFC 3042); no part of FlightSize.
+    /// Bytes sent beyond the window on the first two duplicate ACKs (RFC 3042); no part of
+    /// FlightSize.
     limited_transmit: u32,
     /// What was sent before this was sent with the window as the limit.
     limited_to: SeqNumber,
@@ -104,11 +105,13 @@ impl Recovery {
     }
 
     /// A range is sent for the first time.
-    pub(crate) fn on_sent(&mut self, now: Instant, range: SeqRange) {
-        if self.is_limited_transmit() {
-            self.limited_transmit = self.limited_transmit.saturating_add(range.len());
-        }
+    pub(crate) fn on_sent(&mut self, now: Instant, range: SeqRange, controller: &dyn Controller) {
         self.board.push(range, now);
+        if self.is_limited_transmit() {
+            // What goes beyond the window; with SACK the pipe has made room for it.
+            let beyond = self.board.outstanding().saturating_sub(controller.window());
+            self.limited_transmit = beyond.min(self.limited_transmit.saturating_add(range.len()));
+        }
     }
 
     /// A range is sent again.
@@ -345,7 +348,7 @@ impl Recovery {
     }
 
     fn is_limited_transmit(&self) -> bool {
-        !self.sack && self.phase == Phase::Open && (1..DUPLICATE_THRESHOLD).contains(&self.duplicate_acks)
+        self.phase == Phase::Open && (1..DUPLICATE_THRESHOLD).contains(&self.duplicate_acks)
     }
 
     /// The congestion window as it is in force now, inflation included.
@@ -357,7 +360,7 @@ impl Recovery {
     /// How many bytes may leave now.
     pub(crate) fn allowance(&self, controller: &dyn Controller) -> u32 {
         let mut window = self.window(controller);
-        if self.is_limited_transmit() {
+        if self.is_limited_transmit() && !self.sack {
             // RFC 3042: one segment for each of the first two duplicate ACKs; cwnd stays.
             window = window.saturating_add(self.duplicate_acks * self.segment_size);
         }
