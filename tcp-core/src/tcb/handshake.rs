@@ -126,7 +126,7 @@ impl Tcb {
     pub(super) fn syn_ack_options(&self, now: Instant) -> Options {
         let offered = self.syn_options(now);
         Options {
-            window_scale: offered.window_scale.filter(|_| self.scaled()),
+            window_scale: offered.window_scale.filter(|_| self.rcv.scaling),
             sack_permitted: self.rcv.sack,
             timestamps: self.timestamps(now),
             ..offered
