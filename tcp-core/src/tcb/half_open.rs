@@ -180,7 +180,9 @@ impl HalfOpen {
         Segment {
             seq: self.iss + 1,
             flags: Flags::ACK,
-            window: Rcv::advertise_in_syn(config.receive_buffer.initial) >> shift,
+            // Rounded up: rounding down would take back what the SYN-ACK, which is not scaled,
+            // has promised (RFC 7323 §2.4).
+            window: Rcv::advertise_in_syn(config.receive_buffer.initial).div_ceil(1 << shift),
             options: Options { timestamps: self.timestamps(now), ..Options::NONE },
             ..self.syn_ack(now, tuple, config)
         }
