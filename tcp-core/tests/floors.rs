@@ -9,12 +9,15 @@ use std::path::Path;
 
 /// Which module stands on which floor. A new module at the root of the crate is entered here.
 const FLOORS: &[(u8, &[&str])] = &[
-    (5, &["endpoint", "connection"]),
+    (5, &["endpoint", "connection", "isn"]),
     (4, &["tcb"]),
     (3, &["recovery", "congestion"]),
     (2, &["buffer"]),
     (1, &["wire"]),
-    (0, &["seq", "time", "addr", "id", "rand", "config", "error", "event", "stats", "observe"]),
+    (
+        0,
+        &["seq", "time", "addr", "id", "rand", "config", "error", "event", "state", "stats", "observe", "rx"],
+    ),
 ];
 
 #[test]

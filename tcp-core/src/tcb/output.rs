@@ -144,9 +144,18 @@ impl Tcb {
         let length = range.len() - u32::from(fin);
         let offset = self.send.base() + u64::from(range.start - self.snd.una);
         let flags = if fin { Flags::ACK.union(Flags::FIN) } else { Flags::ACK };
-        let kind = Kind::Retransmission;
-        let reason = self.recovery.retransmission_reason();
-        Some(self.data_plan(kind, reason, flags, range.start, offset, (length, length), options))
+        Some(self.marked(Plan {
+            kind: Kind::Retransmission,
+            reason: self.recovery.retransmission_reason(),
+            flags,
+            seq: range.start,
+            offset,
+            length,
+            segment_length: length,
+            options,
+            advertised: self.advertised(),
+            urgent: 0,
+        }))
     }
 
     /// New data and FIN, as far as the windows, Nagle's rule and silly-window avoidance allow
@@ -176,9 +185,18 @@ impl Tcb {
             return Err(Limit::Window);
         }
         let flags = if fin { Flags::ACK.union(Flags::FIN) } else { Flags::ACK };
-        let (kind, reason) = (Kind::New, SendReason::Data);
-        let lengths = (length, full.min(length));
-        Ok(self.data_plan(kind, reason, flags, self.snd.nxt, self.next_offset(), lengths, options))
+        Ok(self.marked(Plan {
+            kind: Kind::New,
+            reason: SendReason::Data,
+            flags,
+            seq: self.snd.nxt,
+            offset: self.next_offset(),
+            length,
+            segment_length: full.min(length),
+            options,
+            advertised: self.advertised(),
+            urgent: 0,
+        }))
     }
 
     /// Whether a segment that is not full may leave.
@@ -212,30 +230,23 @@ impl Tcb {
         if small_in_flight && !self.config.no_delay { Err(Limit::Congestion) } else { Ok(()) }
     }
 
-    fn data_plan(
-        &self,
-        kind: Kind,
-        reason: SendReason,
-        mut flags: Flags,
-        seq: SeqNumber,
-        offset: u64,
-        (length, segment_length): (u32, u32),
-        options: Options,
-    ) -> Plan {
-        let end = offset + u64::from(length);
-        if length > 0 && end == self.send.end() {
+    /// The plan with PSH and the urgent pointer that its place in the stream asks for.
+    fn marked(&self, plan: Plan) -> Plan {
+        let Plan { mut flags, mut urgent, offset, length, .. } = plan;
+        if length > 0 && offset + u64::from(length) == self.send.end() {
             // The last of what was written (MUST-61).
             flags = flags.union(Flags::PSH);
         }
-        let mut urgent = 0;
-        if let Some(ahead) =
-            self.snd.urgent_to.and_then(|to| to.checked_sub(offset)).filter(|ahead| *ahead > 0)
-        {
+        let ahead = self.snd.urgent_to.and_then(|to| to.checked_sub(offset)).filter(|ahead| *ahead > 0);
+        if let Some(ahead) = ahead {
             flags = flags.union(Flags::URG);
             urgent = u16::try_from(ahead).unwrap_or(u16::MAX);
         }
-        let advertised = self.rcv.advertise(self.receive.readable());
-        Plan { kind, reason, flags, seq, offset, length, segment_length, options, advertised, urgent }
+        Plan { flags, urgent, ..plan }
+    }
+
+    fn advertised(&self) -> Advertised {
+        self.rcv.advertise(self.receive.readable())
     }
 
     /// A probe carries nothing and stands where the peer must answer (traps 2 and 60).
@@ -252,16 +263,18 @@ impl Tcb {
         Some(self.bare_plan(Kind::PureAck, reason, self.snd.nxt, self.segment_options(now)))
     }
 
+    /// A segment without data or FIN. An urgent mark that data has not reached yet is told even when
+    /// the window is closed (trap 62).
     fn bare_plan(&self, kind: Kind, reason: SendReason, seq: SeqNumber, options: Options) -> Plan {
-        let mut plan = self.data_plan(kind, reason, Flags::ACK, seq, self.send.end(), (0, 0), options);
-        // An urgent mark that data has not reached yet is told even when the window is closed
-        // (MUST-66, trap 62).
+        let (mut flags, mut urgent) = (Flags::ACK, 0);
         if let Some(to) = self.snd.urgent_to.filter(|to| *to > self.next_offset()) {
-            plan.flags = plan.flags.union(Flags::URG);
+            flags = flags.union(Flags::URG);
             let ahead = to - self.next_offset() + u64::from(self.snd.nxt - seq);
-            plan.urgent = u16::try_from(ahead).unwrap_or(u16::MAX);
+            urgent = u16::try_from(ahead).unwrap_or(u16::MAX);
         }
-        plan
+        let (offset, length, segment_length) = (self.send.end(), 0, 0);
+        let advertised = self.advertised();
+        Plan { kind, reason, flags, seq, offset, length, segment_length, options, advertised, urgent }
     }
 
     /// The payload of one full segment with these options.
