@@ -25,22 +25,31 @@
 //! [`Application`]; [`Talker`] writes a [`Stream`] that everybody knows, and checks the one it
 //! reads. [`WireOracle`] watches the wire meanwhile: what breaks a rule of TCP ends the run with a
 //! [`Violation`]. [`scripted`] plays one end by hand instead.
+//!
+//! [`Interpreter`] is for property tests and fuzzers: it drives two connections by a list of [`Op`]s,
+//! calls in any order, and checks after each what must hold; [`shrink`] makes a failing list short.
 #![forbid(unsafe_code)]
 
 mod application;
 mod digest;
+mod interpreter;
 mod link;
 mod network;
 pub mod offload;
+mod op;
 mod oracle;
 mod random;
 pub mod scripted;
+mod shrink;
 mod stream;
 
 pub use application::{Application, Ending, Report, Talker, TalkerConfig};
 pub use digest::Digest;
+pub use interpreter::Interpreter;
 pub use link::{Arrival, DropCause, Link, LinkConfig, LinkStats, Loss, Outage, Passage};
 pub use network::{Device, Network, NetworkConfig, Sent, Side, Stop};
-pub use oracle::{Violation, WireOracle, check_connection};
+pub use op::Op;
+pub use oracle::{Violation, WireOracle, check_connection, memory_limit};
 pub use random::Random;
+pub use shrink::shrink;
 pub use stream::Stream;

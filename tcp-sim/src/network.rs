@@ -12,7 +12,7 @@ use tcp_core::{
 };
 
 use crate::link::Arrival;
-use crate::oracle::{Violation, WireOracle, check_connection};
+use crate::oracle::{Violation, WireOracle, check_connection, memory_limit};
 use crate::{Application, Digest, Link, LinkConfig, Passage, Random, offload};
 
 /// One of the two hosts. In [`Network::new`], the left one connects to the right one.
@@ -206,6 +206,7 @@ struct Host<A, O> {
     arrived: Vec<Vec<u8>>,
     hand_in_at: Option<Instant>,
     wake_at: Option<Instant>,
+    memory_limit: u64,
     buffer: Vec<u8>,
 }
 
@@ -361,7 +362,7 @@ impl<A: Application<O>, O: Observer> Network<A, O> {
             if let Some(at) = host.connection.poll_timeout().filter(|at| *at <= now) {
                 return Err(violation(format!("P2: wants a timeout at {at}, which is past")));
             }
-            return check_connection(&host.connection).map_err(violation);
+            return check_connection(&host.connection, host.memory_limit).map_err(violation);
         }
         Err(violation(format!("does not come to rest in {MAX_PASSES} calls")))
     }
@@ -509,7 +510,8 @@ impl<A, O: Observer> Host<A, O> {
         let mtu = usize::from(connection.config().mtu);
         let buffer = vec![0; if device.max_segments > 1 { 65_535 } else { mtu }];
         let (arrived, hand_in_at) = (Vec::new(), None);
-        Self { connection, application, device, arrived, hand_in_at, wake_at: None, buffer }
+        let memory_limit = memory_limit(connection.config());
+        Self { connection, application, device, arrived, hand_in_at, wake_at: None, memory_limit, buffer }
     }
 
     fn arrive(&mut self, now: Instant, bytes: Vec<u8>) {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use tcp_core::wire::{ChecksumPolicy, Segment, TcpPacket};
-use tcp_core::{Connection, Instant, SeqNumber};
+use tcp_core::{ConnConfig, Connection, Instant, SeqNumber};
 
 use crate::Side;
 
@@ -211,27 +211,31 @@ impl End {
     }
 }
 
-/// What must hold of a connection between any two calls.
+/// How much memory a connection with this configuration may hold: its buffers, and what chunks waste
+/// on small segments.
+#[must_use]
+pub fn memory_limit(config: &ConnConfig) -> u64 {
+    2 * (u64::from(config.receive_buffer.max) + u64::from(config.send_buffer.max)) + (256 << 10)
+}
+
+/// What must hold of a connection between any two calls. `memory` is what it may hold: see
+/// [`memory_limit`].
 ///
 /// # Errors
 /// What does not.
-pub fn check_connection<O>(connection: &Connection<O>) -> Result<(), String> {
-    let memory = connection.memory();
-    let config = connection.config();
-    // The buffers' limits, and what chunks waste on small segments.
-    let limit = 2 * (u64::from(config.receive_buffer.max) + u64::from(config.send_buffer.max)) + (256 << 10);
-    if memory > limit {
-        return Err(format!("holds {memory} bytes of memory, where {limit} are allowed"));
+pub fn check_connection<O>(connection: &Connection<O>, memory: u64) -> Result<(), String> {
+    let held = connection.memory();
+    if held > memory {
+        return Err(format!("holds {held} bytes of memory, where {memory} are allowed"));
     }
     let Some(stats) = connection.stats() else { return Ok(()) };
-    if stats.in_flight > stats.unacknowledged {
-        return Err(format!("{} in flight of {}", stats.in_flight, stats.unacknowledged));
+    let (in_flight, unacknowledged) = (stats.in_flight, stats.unacknowledged);
+    if in_flight > unacknowledged {
+        return Err(format!("{in_flight} in flight of {unacknowledged}"));
     }
-    if u64::from(stats.sacked) + u64::from(stats.lost) > u64::from(stats.unacknowledged) {
-        return Err(format!("{} sacked and {} lost of {}", stats.sacked, stats.lost, stats.unacknowledged));
-    }
-    if stats.readable > u64::from(config.receive_buffer.max).max(u64::from(stats.receive_buffer)) {
-        return Err(format!("{} bytes wait to be read, beyond its limit", stats.readable));
+    let (sacked, lost) = (stats.sacked, stats.lost);
+    if u64::from(sacked) + u64::from(lost) > u64::from(unacknowledged) {
+        return Err(format!("{sacked} sacked and {lost} lost of {unacknowledged}"));
     }
     Ok(())
 }
