@@ -181,6 +181,7 @@ impl Tcb {
         }
         self.move_to(cx, Trigger::AckOfSyn);
         self.establish(cx, segment);
+        self.close_if_queued(cx);
         self.acknowledge_at_once(SendReason::Ack);
         self.after_syn_ack(cx, segment);
         Ok(true)
