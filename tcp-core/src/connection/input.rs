@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 
 use super::{Connection, MAX_REPLIES, Phase, Reply, context};
 use crate::tcb::{
-    Clock, HalfOpen, HalfOpenTimeout, HalfOpenVerdict, Merged, Reset, Tcb, TimeWaitVerdict, ip_header_len,
+    Clock, HalfOpen, HalfOpenTimeout, HalfOpenVerdict, Merged, Outcome, Reset, Tcb, TimeWaitVerdict,
+    ip_header_len,
 };
 use crate::wire::{
     IcmpError, IpPacket, Malformed, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment, checksum,
@@ -118,11 +119,15 @@ impl<O: Observer> Connection<O> {
             }
             Phase::Open { tuple, tcb, .. } if from == *tuple && tcb.state() != State::Closed => {
                 let mut cx = context(now, &mut self.pool, &mut self.observer);
-                let outcome = tcb.on_segment(&mut cx, segment, merged);
-                self.finish(now, outcome.reset);
-                match outcome.disposition {
-                    Disposition::Dropped(reason) => Err(reason),
-                    other => Ok(other),
+                let Outcome { rejected, reset } = tcb.on_segment(&mut cx, segment, merged);
+                self.finish(now, reset);
+                match (rejected, reset) {
+                    (None, _) => Ok(Disposition::Taken),
+                    (Some(reason), None) => Err(reason),
+                    (Some(reason), Some(_)) => {
+                        self.drops.count(reason);
+                        Ok(Disposition::Reset)
+                    }
                 }
             }
             // CLOSED (RFC 9293 §3.10.7.1).

@@ -40,7 +40,7 @@ use alloc::sync::Arc;
 use crate::buffer::{Pool, ReceiveBuffer, SendBuffer};
 use crate::congestion::AnyController;
 use crate::recovery::Recovery;
-use crate::wire::{Options, Timestamps};
+use crate::wire::{IcmpKind, Options, Timestamps};
 use crate::{
     CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
     SeqNumber, SoftError, State, TimerKind, Totals,
@@ -50,7 +50,7 @@ pub(crate) use commands::More;
 pub use encode::{Framing, TxCaps, TxChecksum};
 pub(crate) use encode::{PacketFields, write_packet};
 pub(crate) use half_open::{HalfOpen, Timeout as HalfOpenTimeout, Verdict as HalfOpenVerdict};
-pub(crate) use input::Merged;
+pub(crate) use input::{Merged, Outcome};
 pub(crate) use reset::Reset;
 pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
@@ -154,6 +154,8 @@ struct Application {
     events: Event,
     close_reason: Option<CloseReason>,
     soft_error: Option<SoftError>,
+    /// What the network last said of our segments.
+    icmp: Option<IcmpKind>,
     /// It was warned of retransmissions, and not told of progress since.
     warned: bool,
     /// How many bytes may wait to be acknowledged.
@@ -327,6 +329,7 @@ impl Tcb {
                 events: Event::NONE,
                 close_reason: None,
                 soft_error: None,
+                icmp: None,
                 warned: false,
                 send_limit: config.send_buffer.initial,
             },
@@ -460,6 +463,10 @@ impl Tcb {
 
     pub(crate) fn soft_error(&self) -> Option<SoftError> {
         self.application.soft_error
+    }
+
+    pub(crate) fn last_icmp(&self) -> Option<IcmpKind> {
+        self.application.icmp
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {

@@ -445,6 +445,9 @@ impl Tcb {
         }
         if plan.length > 0 {
             self.ack.data_sent(cx.now);
+            if self.config.unsent_low_water.is_some() {
+                self.wake_writer();
+            }
         }
         if plan.flags.fin() {
             self.snd.fin = Fin::Sent(range.end - 1);
