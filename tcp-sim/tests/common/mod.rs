@@ -1,0 +1,339 @@
+//! What the tests against other stacks share: streams that tell their place, chance, and the
+//! witness who reads each packet with a parser that is not ours.
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part of this")]
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+use etherparse::{NetSlice, SlicedPacket, TcpOptionElement, TransportSlice};
+use tcp_core::SeqNumber;
+use tcp_core::wire::{ChecksumPolicy, TcpPacket};
+
+/// Chance that can be repeated (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    /// True so many times in a thousand.
+    pub fn per_mille(&mut self, times: u64) -> bool {
+        self.below(1_000) < times
+    }
+}
+
+/// The byte of a stream at an offset. Neighbouring kilobytes and the two streams differ.
+pub fn stream_byte(stream: u8, offset: usize) -> u8 {
+    let mixed = (offset as u32).wrapping_mul(2_654_435_761);
+    (mixed >> 24) as u8 ^ (mixed >> 13) as u8 ^ stream.wrapping_mul(91)
+}
+
+pub fn stream_bytes(stream: u8, offset: usize, length: usize) -> Vec<u8> {
+    (offset..offset + length).map(|at| stream_byte(stream, at)).collect()
+}
+
+/// Fails at the first byte that is not the stream's.
+#[track_caller]
+pub fn check_stream(stream: u8, offset: usize, data: &[u8]) {
+    if let Some(wrong) = (0..data.len()).find(|at| data[*at] != stream_byte(stream, offset + at)) {
+        panic!("byte {} of the stream is wrong", offset + wrong);
+    }
+}
+
+/// What one direction of the wire has shown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    syn: Option<SynOptions>,
+    /// The end of the highest sequence number sent.
+    highest: Option<SeqNumber>,
+    /// The right edge of the largest window advertised.
+    edge: Option<SeqNumber>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SynOptions {
+    pub mss: Option<u16>,
+    pub window_scale: Option<u8>,
+    pub sack: bool,
+    pub timestamps: bool,
+}
+
+/// How the wire was used by us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub packets: u64,
+    pub data_segments: u64,
+    pub retransmissions: u64,
+    pub bare_acks: u64,
+    pub sack_blocks: u64,
+    pub resets: u64,
+    pub fins: u64,
+    pub least_window: Option<u32>,
+    pub greatest_window: u32,
+    /// The peer's.
+    pub peer_data_segments: u64,
+    pub peer_packets: u64,
+}
+
+/// Reads all packets of one connection, ours with a parser that is not ours, and fails at what no
+/// peer should have to see.
+#[derive(Debug)]
+pub struct Witness {
+    ours: SocketAddr,
+    mtu: usize,
+    us: Side,
+    peer: Side,
+    pub tally: Tally,
+    lines: VecDeque<String>,
+    /// How many lines are kept.
+    pub keep: usize,
+}
+
+struct Read {
+    seq: SeqNumber,
+    ack: SeqNumber,
+    window: u16,
+    syn: bool,
+    fin: bool,
+    rst: bool,
+    has_ack: bool,
+    payload: usize,
+    options: SynOptions,
+    sack_blocks: usize,
+}
+
+impl Witness {
+    pub fn new(ours: SocketAddr, mtu: u16) -> Self {
+        Self {
+            ours,
+            mtu: usize::from(mtu),
+            us: Side::default(),
+            peer: Side::default(),
+            tally: Tally::default(),
+            lines: VecDeque::new(),
+            keep: 60,
+        }
+    }
+
+    /// The options of our SYN or SYN-ACK.
+    pub fn our_syn(&self) -> SynOptions {
+        self.us.syn.expect("we have sent a SYN")
+    }
+
+    pub fn peer_syn(&self) -> SynOptions {
+        self.peer.syn.expect("the peer has sent a SYN")
+    }
+
+    /// The last packets, as text.
+    pub fn story(&self) -> String {
+        self.lines.iter().fold(String::new(), |story, line| story + line + "\n")
+    }
+
+    fn tell(&mut self, at_micros: u64, mark: char, bytes: &[u8]) {
+        let line = match TcpPacket::parse(bytes, ChecksumPolicy::Trust) {
+            Ok(packet) if packet.ip.src == self.ours.ip() => format!("> {}", packet.segment),
+            Ok(packet) => format!("          < {}", packet.segment),
+            Err(error) => format!("? {error:?}"),
+        };
+        if self.lines.len() >= self.keep {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(format!("{:>6}.{:03} {mark} {line}", at_micros / 1_000, at_micros % 1_000));
+    }
+
+    /// We have sent this; `lost` says whether the network drops it.
+    #[track_caller]
+    pub fn sent(&mut self, at_micros: u64, bytes: &[u8], lost: bool) {
+        self.tell(at_micros, if lost { 'x' } else { ' ' }, bytes);
+        if let Err(complaint) = self.judge(bytes) {
+            panic!("{complaint}:\n{}", self.story());
+        }
+    }
+
+    /// The peer's packet reaches us.
+    pub fn received(&mut self, at_micros: u64, bytes: &[u8], lost: bool) {
+        self.tell(at_micros, if lost { 'x' } else { ' ' }, bytes);
+        if lost {
+            return;
+        }
+        let Ok(read) = read(bytes) else { return };
+        self.tally.peer_packets += 1;
+        self.tally.peer_data_segments += u64::from(read.payload > 0);
+        if read.syn {
+            self.peer.syn = Some(read.options);
+        }
+        if !read.rst {
+            note_highest(&mut self.peer, &read);
+            note_edge(&mut self.peer, self.us.syn, &read);
+        }
+    }
+
+    fn judge(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let read = read(bytes)?;
+        if bytes.len() > self.mtu {
+            return Err(format!("{} bytes for an MTU of {}", bytes.len(), self.mtu));
+        }
+        self.count(&read);
+        if read.syn {
+            if self.us.syn.is_some_and(|before| before != read.options) {
+                return Err("a SYN that was sent again has other options".into());
+            }
+            self.us.syn = Some(read.options);
+        } else if read.options != (SynOptions { timestamps: read.options.timestamps, ..SynOptions::default() })
+        {
+            return Err("options of a SYN on another segment".into());
+        }
+        if read.rst {
+            return Ok(());
+        }
+        self.judge_options(&read)?;
+        let edge_before = self.us.edge;
+        note_edge(&mut self.us, self.peer.syn, &read);
+        if let (Some(before), Some(now)) = (edge_before, right_edge(self.us.syn, self.peer.syn, &read)) {
+            if now.before(before) {
+                return Err(format!("the window was taken back by {}", before.distance(now)));
+            }
+        }
+        let end = read.seq + (read.payload as u32) + u32::from(read.fin);
+        if let Some(edge) = self.peer.edge.filter(|edge| end.after(*edge)) {
+            // A FIN takes no room.
+            if end - 1 != edge || !read.fin {
+                return Err(format!("{} bytes beyond the peer's window", end.distance(edge)));
+            }
+        }
+        if let Some(highest) = self.peer.highest.filter(|highest| read.has_ack && read.ack.after(*highest)) {
+            return Err(format!("acknowledges {} never received", read.ack.distance(highest)));
+        }
+        note_highest(&mut self.us, &read);
+        Ok(())
+    }
+
+    fn judge_options(&self, read: &Read) -> Result<(), String> {
+        let (Some(ours), Some(peers)) = (self.us.syn, self.peer.syn) else { return Ok(()) };
+        if !read.syn && read.options.timestamps != (ours.timestamps && peers.timestamps) {
+            return Err("timestamps are on all segments or on none (RFC 7323 §3.2)".into());
+        }
+        if read.sack_blocks > 0 && !(ours.sack && peers.sack) {
+            return Err("SACK blocks that were not agreed on".into());
+        }
+        // RFC 6691: the MSS counts no options; RFC 9293 MUST-16: what we send does.
+        let option_bytes = if read.options.timestamps { 12 } else { 0 };
+        if read.payload + option_bytes > usize::from(peers.mss.unwrap_or(536)) {
+            return Err(format!("{} bytes of data for an MSS of {:?}", read.payload, peers.mss));
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, read: &Read) {
+        let tally = &mut self.tally;
+        tally.packets += 1;
+        tally.data_segments += u64::from(read.payload > 0);
+        tally.sack_blocks += read.sack_blocks as u64;
+        tally.resets += u64::from(read.rst);
+        tally.fins += u64::from(read.fin);
+        tally.bare_acks += u64::from(read.payload == 0 && !read.syn && !read.fin && !read.rst);
+        let again = self.us.highest.is_some_and(|highest| read.seq.before(highest));
+        tally.retransmissions += u64::from(again && read.payload > 0);
+        if !read.syn && !read.rst {
+            let window = u32::from(read.window) << shift(self.us.syn, self.peer.syn);
+            tally.least_window = Some(tally.least_window.map_or(window, |least| least.min(window)));
+            tally.greatest_window = tally.greatest_window.max(window);
+        }
+    }
+}
+
+fn shift(sender: Option<SynOptions>, receiver: Option<SynOptions>) -> u8 {
+    match (sender.and_then(|syn| syn.window_scale), receiver.and_then(|syn| syn.window_scale)) {
+        (Some(shift), Some(_)) => shift,
+        _ => 0,
+    }
+}
+
+fn right_edge(sender: Option<SynOptions>, receiver: Option<SynOptions>, read: &Read) -> Option<SeqNumber> {
+    let shift = if read.syn { 0 } else { shift(sender, receiver) };
+    read.has_ack.then(|| read.ack + (u32::from(read.window) << shift))
+}
+
+fn note_edge(sender: &mut Side, receiver: Option<SynOptions>, read: &Read) {
+    if let Some(edge) = right_edge(sender.syn, receiver, read) {
+        sender.edge = Some(sender.edge.map_or(edge, |before| before.max(edge)));
+    }
+}
+
+fn note_highest(sender: &mut Side, read: &Read) {
+    let end = read.seq + (read.payload as u32) + u32::from(read.fin) + u32::from(read.syn);
+    sender.highest = Some(sender.highest.map_or(end, |before| before.max(end)));
+}
+
+/// The packet as etherparse reads it, with both checksums computed anew.
+fn read(bytes: &[u8]) -> Result<Read, String> {
+    let packet = SlicedPacket::from_ip(bytes).map_err(|error| format!("etherparse: {error}"))?;
+    let Some(TransportSlice::Tcp(tcp)) = &packet.transport else { return Err("not TCP".into()) };
+    let (length, checksum) = match &packet.net {
+        Some(NetSlice::Ipv4(ip)) => {
+            let header = ip.header().to_header();
+            if header.calc_header_checksum() != header.header_checksum {
+                return Err("the checksum of the IPv4 header is wrong".into());
+            }
+            (usize::from(header.total_len), tcp.calc_checksum_ipv4(header.source, header.destination))
+        }
+        Some(NetSlice::Ipv6(ip)) => {
+            let header = ip.header().to_header();
+            let length = 40 + usize::from(header.payload_length);
+            (length, tcp.calc_checksum_ipv6(header.source, header.destination))
+        }
+        _ => return Err("neither IPv4 nor IPv6".into()),
+    };
+    if length != bytes.len() {
+        return Err(format!("{} bytes, of which the IP header says {length}", bytes.len()));
+    }
+    if checksum.ok() != Some(tcp.checksum()) {
+        return Err("the TCP checksum is wrong".into());
+    }
+    // The four bits between the data offset and the flags (RFC 9293 §3.1); the last is AE.
+    if tcp.header_slice()[12] & 0x0f != 0 {
+        return Err("reserved bits are set".into());
+    }
+    let mut read = Read {
+        seq: SeqNumber(tcp.sequence_number()),
+        ack: SeqNumber(tcp.acknowledgment_number()),
+        window: tcp.window_size(),
+        syn: tcp.syn(),
+        fin: tcp.fin(),
+        rst: tcp.rst(),
+        has_ack: tcp.ack(),
+        payload: tcp.payload().len(),
+        options: SynOptions::default(),
+        sack_blocks: 0,
+    };
+    for option in tcp.options_iterator() {
+        match option.map_err(|error| format!("etherparse: {error}"))? {
+            TcpOptionElement::Noop => {}
+            TcpOptionElement::MaximumSegmentSize(mss) => read.options.mss = Some(mss),
+            TcpOptionElement::WindowScale(shift) => read.options.window_scale = Some(shift),
+            TcpOptionElement::SelectiveAcknowledgementPermitted => read.options.sack = true,
+            TcpOptionElement::SelectiveAcknowledgement(_, rest) => {
+                read.sack_blocks = 1 + rest.iter().flatten().count();
+            }
+            TcpOptionElement::Timestamp(..) => read.options.timestamps = true,
+        }
+    }
+    Ok(read)
+}
+
+/// The same address with another port.
+pub fn socket(ip: &str, port: u16) -> SocketAddr {
+    let ip: IpAddr = ip.parse().expect("an address");
+    SocketAddr::new(ip, port)
+}
