@@ -247,8 +247,8 @@ struct World {
     events: Event,
 }
 
-const OUR_STREAM: u8 = 1;
-const THEIR_STREAM: u8 = 2;
+const OUR_STREAM: usize = 0;
+const THEIR_STREAM: usize = 1;
 
 impl World {
     fn new(setup: &Setup, our_plan: Plan, their_plan: Plan) -> Self {
@@ -345,13 +345,14 @@ impl World {
         }
         while self.ours.sent < plan.to_send && (!plan.answers || self.ours.end_of_stream) {
             let length = (plan.to_send - self.ours.sent).min(4_096);
-            match self.we.write(now, &stream_bytes(OUR_STREAM, self.ours.sent, length)) {
+            match self.we.write(now, stream_bytes(OUR_STREAM, self.ours.sent, length)) {
                 Ok(written) => self.ours.sent += written,
                 Err(WriteError::Blocked | WriteError::Closed(_)) => break,
                 Err(error) => panic!("{error}"),
             }
         }
-        if may_close(&self.ours, plan, self.their_plan) {
+        // CLOSE in SYN-SENT would delete the connection with all that was written.
+        if self.events.contains(Event::CONNECTED) && may_close(&self.ours, plan, self.their_plan) {
             self.ours.closed = true;
             self.we.shutdown_write(now);
         }
@@ -368,18 +369,18 @@ impl World {
             check_stream(OUR_STREAM, self.theirs.received, &buffer[..read]);
             self.theirs.received += read;
         }
-        if !self.theirs.end_of_stream && socket.is_active() && self.theirs.received > 0 {
-            self.theirs.end_of_stream = !socket.may_recv() && socket.recv_queue() == 0;
-        } else if socket.state() == tcp::State::CloseWait {
-            self.theirs.end_of_stream = socket.recv_queue() == 0;
-        }
+        let fin_came = matches!(
+            socket.state(),
+            tcp::State::CloseWait | tcp::State::Closing | tcp::State::LastAck | tcp::State::TimeWait
+        );
+        self.theirs.end_of_stream |= fin_came && socket.recv_queue() == 0;
         while socket.can_send()
             && self.theirs.sent < plan.to_send
             && (!plan.answers || self.theirs.end_of_stream)
         {
             let length = (plan.to_send - self.theirs.sent).min(4_096);
             let data = stream_bytes(THEIR_STREAM, self.theirs.sent, length);
-            self.theirs.sent += socket.send_slice(&data).expect("smoltcp takes data");
+            self.theirs.sent += socket.send_slice(data).expect("smoltcp takes data");
         }
         if socket.may_send() && may_close(&self.theirs, plan, self.our_plan) {
             self.theirs.closed = true;
@@ -400,7 +401,10 @@ impl World {
     }
 
     fn reading_begins(&self) -> Option<u64> {
-        [self.our_plan.read_from, self.their_plan.read_from].into_iter().filter(|at| *at > self.now).min()
+        let begins = [self.our_plan.read_from, self.their_plan.read_from];
+        // And a moment before, to look at what has become of the window.
+        let times = begins.into_iter().flat_map(|at| [at.saturating_sub(1_000), at]);
+        times.filter(|at| *at > self.now).min()
     }
 
     #[track_caller]
@@ -596,7 +600,7 @@ fn a_window_that_the_peer_closes_is_probed_and_opens_again() {
         setup.peer_buffer = 20_000;
         let late = Plan { read_from: 20_000_000, to_send: 1_000, ..PLAN };
         let mut world = World::new(&setup, Plan { to_send: 200_000, ..PLAN }, late);
-        world.run_until("reading", |world| world.now >= 19_900_000);
+        world.run_until("reading", |world| world.now >= 19_999_000);
         let stats = world.we.stats().expect("a connection");
         assert_eq!(stats.send_window, 0, "{}", world.describe());
         let probes = stats.totals.window_probes;
@@ -615,7 +619,7 @@ fn our_window_closes_and_opens_again() {
         setup.config.receive_buffer = tcp_core::BufferLimit::fixed(20_000);
         let late = Plan { read_from: 20_000_000, to_send: 1_000, ..PLAN };
         let mut world = World::new(&setup, late, Plan { to_send: 200_000, ..PLAN });
-        world.run_until("reading", |world| world.now >= 19_900_000);
+        world.run_until("reading", |world| world.now >= 19_999_000);
         let stats = world.we.stats().expect("a connection");
         assert_eq!((stats.receive_window, stats.readable), (0, 20_000), "{}", world.describe());
         assert_eq!(world.witness.tally.least_window, Some(0));
