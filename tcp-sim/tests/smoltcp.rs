@@ -8,12 +8,13 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use common::application::{Application, Close, OUR_STREAM, PEER_STREAM, Plan, Progress};
 use common::{Chance, Witness, check_stream, socket, stream_bytes};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
-use tcp_core::{CloseReason, ConnConfig, Connection, Event, Instant, ReadError, Seed, State, TxCaps, WriteError};
+use tcp_core::{CloseReason, ConnConfig, Connection, Event, Instant, ReadError, Seed, State, TxCaps};
 
 const MEGABYTE: usize = 1 << 20;
 /// Virtual time after which a test has failed.
@@ -199,39 +200,7 @@ impl Setup {
     }
 }
 
-/// What one application still has to do.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    to_send: usize,
-    /// Reads nothing before this time.
-    read_from: u64,
-    /// Sends nothing before the peer's FIN has come.
-    answers: bool,
-    /// Closes its side with the last byte, not only after the peer's FIN.
-    close: Close,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Close {
-    /// When everything is sent.
-    First,
-    /// When everything is sent and the peer has closed.
-    Second,
-    /// When everything is sent and received, which both see in the same moment.
-    AfterAll,
-    Never,
-}
-
-const PLAN: Plan = Plan { to_send: MEGABYTE, read_from: 0, answers: false, close: Close::AfterAll };
-
-/// How far an application has come.
-#[derive(Clone, Copy, Debug, Default)]
-struct Progress {
-    sent: usize,
-    received: usize,
-    end_of_stream: bool,
-    closed: bool,
-}
+const PLAN: Plan = Plan { to_send: MEGABYTE, answers: false, close: Close::AfterReceiving(MEGABYTE) };
 
 struct World {
     now: u64,
@@ -240,15 +209,13 @@ struct World {
     out: Link,
     back: Link,
     witness: Witness,
-    our_plan: Plan,
+    ours: Application,
     their_plan: Plan,
-    ours: Progress,
     theirs: Progress,
-    events: Event,
+    /// Neither reads before its time.
+    we_read_from: u64,
+    they_read_from: u64,
 }
-
-const OUR_STREAM: usize = 0;
-const THEIR_STREAM: usize = 1;
 
 impl World {
     fn new(setup: &Setup, our_plan: Plan, their_plan: Plan) -> Self {
@@ -278,11 +245,11 @@ impl World {
             out: Link::new(setup.weather, setup.seed.wrapping_mul(2)),
             back: Link::new(setup.weather, setup.seed.wrapping_mul(2) + 1),
             witness: Witness::new(ours, setup.mtu),
-            our_plan,
+            ours: Application::new(our_plan),
             their_plan,
-            ours: Progress::default(),
             theirs: Progress::default(),
-            events: Event::NONE,
+            we_read_from: 0,
+            they_read_from: 0,
         }
     }
 
@@ -303,10 +270,9 @@ impl World {
                 quiet = false;
             }
             self.we.handle_timeout(self.at());
-            while let Some(event) = self.we.poll_event() {
-                self.events |= event;
-            }
-            quiet &= !self.our_application();
+            let now = self.at();
+            self.ours.reads = self.now >= self.we_read_from;
+            quiet &= !self.ours.run(&mut self.we, now);
             let mut buffer = [0; 1_500];
             while let Some(transmit) = self.we.poll_transmit(self.at(), &TxCaps::default(), &mut buffer) {
                 let packet = &buffer[..transmit.len];
@@ -329,42 +295,12 @@ impl World {
         }
     }
 
-    fn our_application(&mut self) -> bool {
-        let before = self.ours;
-        let (now, plan) = (self.at(), self.our_plan);
-        let mut buffer = [0; 8_192];
-        while self.now >= plan.read_from && !self.ours.end_of_stream {
-            match self.we.read(now, &mut buffer) {
-                Ok(0) => self.ours.end_of_stream = true,
-                Ok(read) => {
-                    check_stream(THEIR_STREAM, self.ours.received, &buffer[..read]);
-                    self.ours.received += read;
-                }
-                Err(ReadError::Blocked | ReadError::Closed(_)) => break,
-            }
-        }
-        while self.ours.sent < plan.to_send && (!plan.answers || self.ours.end_of_stream) {
-            let length = (plan.to_send - self.ours.sent).min(4_096);
-            match self.we.write(now, stream_bytes(OUR_STREAM, self.ours.sent, length)) {
-                Ok(written) => self.ours.sent += written,
-                Err(WriteError::Blocked | WriteError::Closed(_)) => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        // CLOSE in SYN-SENT would delete the connection with all that was written.
-        if self.events.contains(Event::CONNECTED) && may_close(&self.ours, plan, self.their_plan) {
-            self.ours.closed = true;
-            self.we.shutdown_write(now);
-        }
-        changed(&before, &self.ours)
-    }
-
     fn their_application(&mut self) -> bool {
         let before = self.theirs;
         let plan = self.their_plan;
         let socket = self.they.sockets.get_mut::<tcp::Socket<'_>>(self.they.handle);
         let mut buffer = [0; 8_192];
-        while self.now >= plan.read_from && socket.can_recv() {
+        while self.now >= self.they_read_from && socket.can_recv() {
             let read = socket.recv_slice(&mut buffer).expect("smoltcp has data");
             check_stream(OUR_STREAM, self.theirs.received, &buffer[..read]);
             self.theirs.received += read;
@@ -374,19 +310,16 @@ impl World {
             tcp::State::CloseWait | tcp::State::Closing | tcp::State::LastAck | tcp::State::TimeWait
         );
         self.theirs.end_of_stream |= fin_came && socket.recv_queue() == 0;
-        while socket.can_send()
-            && self.theirs.sent < plan.to_send
-            && (!plan.answers || self.theirs.end_of_stream)
-        {
+        while socket.can_send() && self.theirs.may_send(&plan) {
             let length = (plan.to_send - self.theirs.sent).min(4_096);
-            let data = stream_bytes(THEIR_STREAM, self.theirs.sent, length);
+            let data = stream_bytes(PEER_STREAM, self.theirs.sent, length);
             self.theirs.sent += socket.send_slice(data).expect("smoltcp takes data");
         }
-        if socket.may_send() && may_close(&self.theirs, plan, self.our_plan) {
+        if socket.may_send() && self.theirs.may_close(&plan) {
             self.theirs.closed = true;
             socket.close();
         }
-        changed(&before, &self.theirs)
+        before != self.theirs
     }
 
     /// On to the next moment at which anything happens.
@@ -401,7 +334,7 @@ impl World {
     }
 
     fn reading_begins(&self) -> Option<u64> {
-        let begins = [self.our_plan.read_from, self.their_plan.read_from];
+        let begins = [self.we_read_from, self.they_read_from];
         // And a moment before, to look at what has become of the window.
         let times = begins.into_iter().flat_map(|at| [at.saturating_sub(1_000), at]);
         times.filter(|at| *at > self.now).min()
@@ -424,7 +357,7 @@ impl World {
             "at {} µs: we {} {:?}, smoltcp {} {:?}\n{:?}\n{}",
             self.now,
             self.we.state(),
-            self.ours,
+            self.ours.progress,
             self.they.state(),
             self.theirs,
             self.we.stats(),
@@ -440,11 +373,11 @@ impl World {
             let they = matches!(world.they.state(), tcp::State::Closed | tcp::State::TimeWait);
             we && they
         });
-        assert_eq!(self.theirs.received, self.our_plan.to_send, "{}", self.describe());
-        assert_eq!(self.ours.received, self.their_plan.to_send, "{}", self.describe());
-        assert!(self.ours.end_of_stream && self.theirs.end_of_stream, "{}", self.describe());
+        assert_eq!(self.theirs.received, self.ours.plan.to_send, "{}", self.describe());
+        assert_eq!(self.ours.progress.received, self.their_plan.to_send, "{}", self.describe());
+        assert!(self.ours.progress.end_of_stream && self.theirs.end_of_stream, "{}", self.describe());
         assert_eq!(self.we.close_reason(), Some(CloseReason::Finished), "{}", self.describe());
-        assert!(self.events.contains(Event::CONNECTED | Event::FLUSHED | Event::CLOSED));
+        assert!(self.ours.events.contains(Event::CONNECTED | Event::FLUSHED | Event::CLOSED));
         assert_eq!(self.witness.tally.resets, 0, "{}", self.describe());
     }
 }
@@ -454,21 +387,10 @@ fn with_mtu(mut config: ConnConfig, mtu: u16) -> ConnConfig {
     config
 }
 
-fn may_close(progress: &Progress, plan: Plan, peers: Plan) -> bool {
-    let now = match plan.close {
-        Close::First => true,
-        Close::Second => progress.end_of_stream,
-        Close::AfterAll => progress.received == peers.to_send,
-        Close::Never => false,
-    };
-    now && !progress.closed && progress.sent == plan.to_send
-}
-
-fn changed(before: &Progress, after: &Progress) -> bool {
-    let key = |progress: &Progress| {
-        (progress.sent, progress.received, progress.end_of_stream, progress.closed)
-    };
-    key(before) != key(after)
+/// One end sends so much, the other that; both close when they have received it.
+fn plans(one: usize, other: usize) -> (Plan, Plan) {
+    let plan = |to_send, close| Plan { to_send, answers: false, close };
+    (plan(one, Close::AfterReceiving(other)), plan(other, Close::AfterReceiving(one)))
 }
 
 /// All sixteen choices of role, family and MTU, and of the options that change with them, so that
@@ -552,8 +474,8 @@ fn both_ends_close_at_once() {
         setup.we_connect = seed & 1 == 0;
         let plan = Plan { to_send: 5_000, close: Close::Never, ..PLAN };
         let mut world = World::new(&setup, plan, plan);
-        world.run_until("all data", |world| world.ours.received == 5_000 && world.theirs.received == 5_000);
-        world.our_plan.close = Close::First;
+        world.run_until("all data", |world| world.ours.progress.received == 5_000 && world.theirs.received == 5_000);
+        world.ours.plan.close = Close::First;
         world.their_plan.close = Close::First;
         world.run_to_the_end();
         if weather.loss == 0 {
@@ -584,7 +506,7 @@ fn the_peers_abort_ends_ours_and_what_came_before_can_be_read() {
         let mut setup = Setup::new(8, FAIR);
         setup.we_connect = we_connect;
         let mut world = World::new(&setup, PLAN, PLAN);
-        world.run_until("some data", |world| world.ours.received > 100_000);
+        world.run_until("some data", |world| world.ours.progress.received > 100_000);
         world.they.socket().abort();
         world.run_until("the reset", |world| world.we.state() == State::Closed);
         assert_eq!(world.we.close_reason(), Some(CloseReason::Reset), "{}", world.describe());
@@ -598,8 +520,9 @@ fn a_window_that_the_peer_closes_is_probed_and_opens_again() {
     for (seed, weather) in [(1, FAIR), (2, FOUL), (3, FOUL)] {
         let mut setup = Setup::new(seed, weather);
         setup.peer_buffer = 20_000;
-        let late = Plan { read_from: 20_000_000, to_send: 1_000, ..PLAN };
-        let mut world = World::new(&setup, Plan { to_send: 200_000, ..PLAN }, late);
+        let (much, little) = plans(200_000, 1_000);
+        let mut world = World::new(&setup, much, little);
+        world.they_read_from = 20_000_000;
         world.run_until("reading", |world| world.now >= 19_999_000);
         let stats = world.we.stats().expect("a connection");
         assert_eq!(stats.send_window, 0, "{}", world.describe());
@@ -617,8 +540,9 @@ fn our_window_closes_and_opens_again() {
         let mut setup = Setup::new(seed, weather);
         setup.we_connect = seed & 1 == 0;
         setup.config.receive_buffer = tcp_core::BufferLimit::fixed(20_000);
-        let late = Plan { read_from: 20_000_000, to_send: 1_000, ..PLAN };
-        let mut world = World::new(&setup, late, Plan { to_send: 200_000, ..PLAN });
+        let (much, little) = plans(200_000, 1_000);
+        let mut world = World::new(&setup, little, much);
+        world.we_read_from = 20_000_000;
         world.run_until("reading", |world| world.now >= 19_999_000);
         let stats = world.we.stats().expect("a connection");
         assert_eq!((stats.receive_window, stats.readable), (0, 20_000), "{}", world.describe());

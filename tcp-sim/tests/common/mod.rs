@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part of this")]
 
+pub mod application;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
