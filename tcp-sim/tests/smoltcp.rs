@@ -143,8 +143,7 @@ struct Smoltcp {
 
 impl Smoltcp {
     fn new(setup: &Setup, theirs: SocketAddr) -> Self {
-        let mut cable =
-            Cable { mtu: setup.mtu.into(), inward: VecDeque::new(), outward: VecDeque::new() };
+        let mut cable = Cable { mtu: setup.mtu.into(), inward: VecDeque::new(), outward: VecDeque::new() };
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = setup.seed;
         let mut interface = Interface::new(config, &mut cable, smoltcp::time::Instant::ZERO);
@@ -474,7 +473,9 @@ fn both_ends_close_at_once() {
         setup.we_connect = seed & 1 == 0;
         let plan = Plan { to_send: 5_000, close: Close::Never, ..PLAN };
         let mut world = World::new(&setup, plan, plan);
-        world.run_until("all data", |world| world.ours.progress.received == 5_000 && world.theirs.received == 5_000);
+        world.run_until("all data", |world| {
+            world.ours.progress.received == 5_000 && world.theirs.received == 5_000
+        });
         world.ours.plan.close = Close::First;
         world.their_plan.close = Close::First;
         world.run_to_the_end();

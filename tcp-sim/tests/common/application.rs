@@ -5,21 +5,21 @@ use tcp_core::{Connection, Event, Instant, ReadError, WriteError};
 use super::{check_stream, stream_bytes};
 
 /// Which stream is whose.
-pub const OUR_STREAM: usize = 0;
-pub const PEER_STREAM: usize = 1;
+pub(crate) const OUR_STREAM: usize = 0;
+pub(crate) const PEER_STREAM: usize = 1;
 
 /// What an application does.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    pub to_send: usize,
+pub(crate) struct Plan {
+    pub(crate) to_send: usize,
     /// Sends nothing before the peer's FIN has come.
-    pub answers: bool,
-    pub close: Close,
+    pub(crate) answers: bool,
+    pub(crate) close: Close,
 }
 
 /// When an application closes its side; always after it has written everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Close {
+pub(crate) enum Close {
     /// At once.
     First,
     /// After the peer has closed.
@@ -31,19 +31,19 @@ pub enum Close {
 
 /// How far an application has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    pub sent: usize,
-    pub received: usize,
-    pub end_of_stream: bool,
-    pub closed: bool,
+pub(crate) struct Progress {
+    pub(crate) sent: usize,
+    pub(crate) received: usize,
+    pub(crate) end_of_stream: bool,
+    pub(crate) closed: bool,
 }
 
 impl Progress {
-    pub fn may_send(&self, plan: &Plan) -> bool {
+    pub(crate) fn may_send(&self, plan: &Plan) -> bool {
         self.sent < plan.to_send && (!plan.answers || self.end_of_stream)
     }
 
-    pub fn may_close(&self, plan: &Plan) -> bool {
+    pub(crate) fn may_close(&self, plan: &Plan) -> bool {
         let now = match plan.close {
             Close::First => true,
             Close::Second => self.end_of_stream,
@@ -56,21 +56,21 @@ impl Progress {
 
 /// Ours.
 #[derive(Clone, Debug)]
-pub struct Application {
-    pub plan: Plan,
-    pub progress: Progress,
-    pub events: Event,
+pub(crate) struct Application {
+    pub(crate) plan: Plan,
+    pub(crate) progress: Progress,
+    pub(crate) events: Event,
     /// Reads nothing for now.
-    pub reads: bool,
+    pub(crate) reads: bool,
 }
 
 impl Application {
-    pub fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         Self { plan, progress: Progress::default(), events: Event::NONE, reads: true }
     }
 
     /// Does what can be done now; says whether that was anything.
-    pub fn run(&mut self, connection: &mut Connection, now: Instant) -> bool {
+    pub(crate) fn run(&mut self, connection: &mut Connection, now: Instant) -> bool {
         let before = self.progress;
         while let Some(event) = connection.poll_event() {
             self.events |= event;

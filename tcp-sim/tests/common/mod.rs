@@ -1,9 +1,9 @@
 //! What the tests against other stacks share: streams that tell their place, chance, and the
 //! witness who reads each packet with a parser that is not ours.
 
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part of this")]
+#![allow(dead_code, reason = "each test uses its part of this")]
 
-pub mod application;
+pub(crate) mod application;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -15,10 +15,10 @@ use tcp_core::wire::{ChecksumPolicy, TcpPacket};
 
 /// Chance that can be repeated (SplitMix64).
 #[derive(Clone, Debug)]
-pub struct Chance(pub u64);
+pub(crate) struct Chance(pub u64);
 
 impl Chance {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,12 +26,12 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
     /// True so many times in a thousand.
-    pub fn per_mille(&mut self, times: u64) -> bool {
+    pub(crate) fn per_mille(&mut self, times: u64) -> bool {
         self.below(1_000) < times
     }
 }
@@ -49,14 +49,14 @@ static STREAMS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 });
 
 /// A piece of stream 0 or 1, of at most [`PERIOD`] bytes.
-pub fn stream_bytes(stream: usize, offset: usize, length: usize) -> &'static [u8] {
+pub(crate) fn stream_bytes(stream: usize, offset: usize, length: usize) -> &'static [u8] {
     let start = offset % PERIOD;
     &STREAMS[stream][start..start + length]
 }
 
 /// Fails if the data is not the stream's.
 #[track_caller]
-pub fn check_stream(stream: usize, offset: usize, data: &[u8]) {
+pub(crate) fn check_stream(stream: usize, offset: usize, data: &[u8]) {
     let expected = stream_bytes(stream, offset, data.len());
     if data != expected {
         let wrong = data.iter().zip(expected).position(|(one, other)| one != other);
@@ -75,42 +75,42 @@ struct Side {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SynOptions {
-    pub mss: Option<u16>,
-    pub window_scale: Option<u8>,
-    pub sack: bool,
-    pub timestamps: bool,
+pub(crate) struct SynOptions {
+    pub(crate) mss: Option<u16>,
+    pub(crate) window_scale: Option<u8>,
+    pub(crate) sack: bool,
+    pub(crate) timestamps: bool,
 }
 
 /// How the wire was used by us.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    pub packets: u64,
-    pub data_segments: u64,
-    pub retransmissions: u64,
-    pub bare_acks: u64,
-    pub sack_blocks: u64,
-    pub resets: u64,
-    pub fins: u64,
-    pub least_window: Option<u32>,
-    pub greatest_window: u32,
+pub(crate) struct Tally {
+    pub(crate) packets: u64,
+    pub(crate) data_segments: u64,
+    pub(crate) retransmissions: u64,
+    pub(crate) bare_acks: u64,
+    pub(crate) sack_blocks: u64,
+    pub(crate) resets: u64,
+    pub(crate) fins: u64,
+    pub(crate) least_window: Option<u32>,
+    pub(crate) greatest_window: u32,
     /// The peer's.
-    pub peer_data_segments: u64,
-    pub peer_packets: u64,
+    pub(crate) peer_data_segments: u64,
+    pub(crate) peer_packets: u64,
 }
 
 /// Reads all packets of one connection, ours with a parser that is not ours, and fails at what no
 /// peer should have to see.
 #[derive(Debug)]
-pub struct Witness {
+pub(crate) struct Witness {
     ours: SocketAddr,
     mtu: usize,
     us: Side,
     peer: Side,
-    pub tally: Tally,
+    pub(crate) tally: Tally,
     lines: VecDeque<String>,
     /// How many lines are kept.
-    pub keep: usize,
+    pub(crate) keep: usize,
 }
 
 struct Read {
@@ -127,7 +127,7 @@ struct Read {
 }
 
 impl Witness {
-    pub fn new(ours: SocketAddr, mtu: u16) -> Self {
+    pub(crate) fn new(ours: SocketAddr, mtu: u16) -> Self {
         Self {
             ours,
             mtu: usize::from(mtu),
@@ -140,16 +140,16 @@ impl Witness {
     }
 
     /// The options of our SYN or SYN-ACK.
-    pub fn our_syn(&self) -> SynOptions {
+    pub(crate) fn our_syn(&self) -> SynOptions {
         self.us.syn.expect("we have sent a SYN")
     }
 
-    pub fn peer_syn(&self) -> SynOptions {
+    pub(crate) fn peer_syn(&self) -> SynOptions {
         self.peer.syn.expect("the peer has sent a SYN")
     }
 
     /// The last packets, as text.
-    pub fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         self.lines.iter().fold(String::new(), |story, line| story + line + "\n")
     }
 
@@ -167,7 +167,7 @@ impl Witness {
 
     /// We have sent this; `lost` says whether the network drops it.
     #[track_caller]
-    pub fn sent(&mut self, at_micros: u64, bytes: &[u8], lost: bool) {
+    pub(crate) fn sent(&mut self, at_micros: u64, bytes: &[u8], lost: bool) {
         self.tell(at_micros, if lost { 'x' } else { ' ' }, bytes);
         if let Err(complaint) = self.judge(bytes) {
             panic!("{complaint}:\n{}", self.story());
@@ -175,7 +175,7 @@ impl Witness {
     }
 
     /// The peer's packet reaches us.
-    pub fn received(&mut self, at_micros: u64, bytes: &[u8], lost: bool) {
+    pub(crate) fn received(&mut self, at_micros: u64, bytes: &[u8], lost: bool) {
         self.tell(at_micros, if lost { 'x' } else { ' ' }, bytes);
         if lost {
             return;
@@ -203,7 +203,8 @@ impl Witness {
                 return Err("a SYN that was sent again has other options".into());
             }
             self.us.syn = Some(read.options);
-        } else if read.options != (SynOptions { timestamps: read.options.timestamps, ..SynOptions::default() })
+        } else if read.options
+            != (SynOptions { timestamps: read.options.timestamps, ..SynOptions::default() })
         {
             return Err("options of a SYN on another segment".into());
         }
@@ -346,7 +347,7 @@ fn read(bytes: &[u8]) -> Result<Read, String> {
 }
 
 /// The same address with another port.
-pub fn socket(ip: &str, port: u16) -> SocketAddr {
+pub(crate) fn socket(ip: &str, port: u16) -> SocketAddr {
     let ip: IpAddr = ip.parse().expect("an address");
     SocketAddr::new(ip, port)
 }

@@ -1,0 +1,3 @@
+//! Every way to close.
+
+pub(crate) const TESTS: &[(&str, fn())] = &[];
