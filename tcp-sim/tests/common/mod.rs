@@ -97,6 +97,7 @@ pub(crate) struct Tally {
     /// The peer's.
     pub(crate) peer_data_segments: u64,
     pub(crate) peer_packets: u64,
+    pub(crate) peer_resets: u64,
 }
 
 /// Reads all packets of one connection, ours with a parser that is not ours, and fails at what no
@@ -182,6 +183,7 @@ impl Witness {
         }
         let Ok(read) = read(bytes) else { return };
         self.tally.peer_packets += 1;
+        self.tally.peer_resets += u64::from(read.rst);
         self.tally.peer_data_segments += u64::from(read.payload > 0);
         if read.syn {
             self.peer.syn = Some(read.options);

@@ -173,6 +173,10 @@ fn lossy(ipv6: bool, config: &ConnConfig) {
     let mut setup = Setup::new(if ipv6 { 9 } else { 10 });
     setup.loss = 20;
     setup.config = config.clone();
+    if !ipv6 {
+        // As ours does, for comparison; over IPv6 it is whatever this machine prefers.
+        setup.sysctls = vec![("tcp_congestion_control", "reno")];
+    }
     judge_lossy(&setup);
 }
 
