@@ -298,7 +298,7 @@ impl Scripted {
         self.note_events();
         while let Some(transmit) = self.connection.poll_transmit(self.now, &self.caps, &mut buf) {
             let bytes = buf[..transmit.len].to_vec();
-            let line = self.nominal(&bytes);
+            let line = self.nominal(&bytes, transmit.reason);
             self.sent.push_back(SentSegment { at: self.now, reason: transmit.reason, line, bytes });
         }
         self.note_events();
@@ -311,12 +311,11 @@ impl Scripted {
     }
 
     /// A segment of ours as text, with nominal numbers.
-    fn nominal(&self, bytes: &[u8]) -> String {
+    fn nominal(&self, bytes: &[u8], reason: SendReason) -> String {
         let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
         let Numbers { local, remote } = self.numbers;
-        if segment.flags.rst() && segment.seq == SeqNumber(0) && segment.flags.ack() {
-            // A RST for nothing stands at zero, not in our sequence space.
-        } else {
+        // A RST for what had no ACK stands at zero, not in our sequence space.
+        if reason != SendReason::Refuse || !segment.flags.ack() {
             segment.seq = segment.seq - local;
         }
         if segment.flags.ack() {
@@ -368,6 +367,12 @@ impl Scripted {
                 self.describe()
             );
         }
+    }
+
+    /// Whether anything was sent and not looked at.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     /// Everything sent and not looked at.
