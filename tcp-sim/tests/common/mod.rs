@@ -181,7 +181,10 @@ impl Witness {
         if lost {
             return;
         }
-        let Ok(read) = read(bytes) else { return };
+        let read = match read(bytes) {
+            Ok(read) => read,
+            Err(complaint) => panic!("the peer sent what cannot be read: {complaint}:\n{}", self.story()),
+        };
         self.tally.peer_packets += 1;
         self.tally.peer_resets += u64::from(read.rst);
         self.tally.peer_data_segments += u64::from(read.payload > 0);
