@@ -382,6 +382,7 @@ impl Tcb {
         self.snd.mss = send_mss;
         self.rcv.mss = receive_mss;
         (self.snd.shift, self.rcv.shift) = shifts.map_or((0, 0), |shifts| (shifts.send, shifts.receive));
+        self.rcv.scaling = shifts.is_some();
         self.rcv.sack = sack;
         self.rcv.timestamps = timestamp.is_some();
         if let Some(recent) = timestamp {
@@ -503,8 +504,8 @@ impl Tcb {
             receive_mss: self.rcv.mss,
             send_window: self.snd.wnd,
             receive_window: self.rcv.window(),
-            send_window_scale: self.scaled().then_some(self.snd.shift),
-            receive_window_scale: self.scaled().then_some(self.rcv.shift),
+            send_window_scale: self.rcv.scaling.then_some(self.snd.shift),
+            receive_window_scale: self.rcv.scaling.then_some(self.rcv.shift),
             sack: self.rcv.sack,
             timestamps: self.rcv.timestamps,
             readable: self.receive.readable(),
@@ -515,10 +516,6 @@ impl Tcb {
             busy: self.meter.busy + busy,
             window_limited: self.meter.window_limited + window_limited,
         }
-    }
-
-    fn scaled(&self) -> bool {
-        self.snd.shift > 0 || self.rcv.shift > 0
     }
 
     /// Whether the timer of this kind is armed, and for when.

@@ -15,6 +15,8 @@ pub(crate) struct Rcv {
     pub(crate) edge: SeqNumber,
     /// Rcv.Wind.Shift; zero without window scaling.
     pub(crate) shift: u8,
+    /// Whether window scaling was agreed on, if only with shifts of zero.
+    pub(crate) scaling: bool,
     /// The MSS we announced.
     pub(crate) mss: u16,
     /// Whether selective acknowledgements were agreed on.
@@ -65,6 +67,7 @@ impl Rcv {
             nxt: SeqNumber(0),
             edge: SeqNumber(0),
             shift: 0,
+            scaling: false,
             mss: 0,
             sack: false,
             timestamps: false,
@@ -109,9 +112,14 @@ impl Rcv {
         let free = self.free(waiting);
         let offered =
             if free >= promised.saturating_add(self.silly_window_threshold()) { free } else { promised };
-        // Rounding down must not pull the edge back (RFC 7323 §2.4): then round up instead.
-        let down = offered >> self.shift;
-        let field = if down << self.shift < promised { promised.div_ceil(1 << self.shift) } else { down };
+        // Rounding down must not pull the edge back (RFC 7323 §2.4): then round up instead. But not
+        // without end: with each small segment that is not read the edge would move on by as much,
+        // and the window never close. What the peer is told may then retreat by less than a unit;
+        // what was promised before is accepted all the same.
+        let unit = 1 << self.shift;
+        let (down, up) = (offered >> self.shift, promised.div_ceil(unit));
+        let up_fits = u64::from(up) << self.shift < u64::from(free) + u64::from(unit);
+        let field = if down << self.shift < promised && up_fits { up } else { down };
         let field = u16::try_from(field).unwrap_or(u16::MAX);
         let edge = self.nxt + (u32::from(field) << self.shift);
         Advertised { field, edge: edge.max(self.edge) }
@@ -212,6 +220,23 @@ mod tests {
                     waiting = 0;
                 }
             }
+        }
+    }
+
+    // req: 7323-WR6
+    #[test]
+    fn rounding_never_promises_more_than_the_buffer_and_one_unit() {
+        for (shift, step) in [(10, 1), (10, 7), (10, 1_000), (14, 100), (0, 333)] {
+            let mut rcv = rcv(100_000, shift);
+            let mut waiting = 0;
+            while rcv.nxt + step != rcv.edge && (rcv.nxt + step).before(rcv.edge) {
+                rcv.nxt += step;
+                waiting += u64::from(step);
+                rcv.edge = rcv.advertise(waiting).edge;
+                assert!(waiting < 100_000 + (1 << shift), "shift {shift}, step {step}");
+            }
+            rcv.nxt = rcv.edge;
+            assert_eq!(rcv.advertise(100_000).field, 0, "a full buffer is a closed window");
         }
     }
 
