@@ -57,7 +57,7 @@ impl<O: Observer> Connection<O> {
             Phase::HalfOpen { local, tuple, half_open } => match half_open.on_timeout(now, &self.config) {
                 HalfOpenTimeout::NotYet => {}
                 HalfOpenTimeout::SynAck => {
-                    let segment = half_open.syn_ack(now, tuple, &self.config);
+                    let segment = half_open.syn_ack(now, tuple);
                     let tuple = *tuple;
                     self.reply(tuple, segment, SendReason::SynAck);
                 }
@@ -164,7 +164,7 @@ impl<O: Observer> Connection<O> {
         }
         let (iss, clock) = self.secrets(&tuple);
         let half_open = HalfOpen::new(now, segment, iss, clock, ip_header_len(&tuple), &self.config);
-        self.reply(tuple, half_open.syn_ack(now, &tuple, &self.config), SendReason::SynAck);
+        self.reply(tuple, half_open.syn_ack(now, &tuple), SendReason::SynAck);
         self.phase = Phase::HalfOpen { local: tuple.local(), tuple, half_open };
         Ok(Disposition::Taken)
     }
@@ -187,12 +187,12 @@ impl<O: Observer> Connection<O> {
                 self.take_segment(now, tuple, segment, merged)
             }
             HalfOpenVerdict::SynAck => {
-                let answer = half_open.syn_ack(now, &tuple, &self.config);
+                let answer = half_open.syn_ack(now, &tuple);
                 self.reply(tuple, answer, SendReason::SynAck);
                 Ok(Disposition::Taken)
             }
             HalfOpenVerdict::Challenge(reason) => {
-                let answer = half_open.challenge_ack(now, &tuple, &self.config);
+                let answer = half_open.challenge_ack(now, &tuple);
                 self.reply(tuple, answer, SendReason::Challenge);
                 Err(reason)
             }

@@ -56,6 +56,7 @@ pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
 use acknowledge::Acknowledge;
 use challenge::ChallengeLimit;
+use handshake::Offer;
 use rcv::Rcv;
 use snd::{Fin, Snd};
 use timers::Timers;
@@ -85,6 +86,7 @@ pub(crate) struct Tcb {
     state: State,
     opening: Opening,
     handshake: Handshake,
+    offer: Offer,
     snd: Snd,
     rcv: Rcv,
     clock: Clock,
@@ -221,17 +223,23 @@ const MAX_SHIFT: u8 = 14;
 
 impl Negotiated {
     /// What follows from the options of the peer's SYN or SYN-ACK and what we offer.
-    pub(crate) fn from_syn(options: &Options, ip_header_len: u16, config: &ConnConfig) -> Self {
-        let shifts = options.window_scale.filter(|_| config.window_scaling).map(|shift| Shifts {
-            send: shift.min(MAX_SHIFT),
-            receive: rcv::window_shift(config.receive_buffer.max),
-        });
+    pub(crate) fn from_syn(
+        options: &Options,
+        ip_header_len: u16,
+        offer: &Offer,
+        config: &ConnConfig,
+    ) -> Self {
+        let Offer { mss, shift, sack, timestamps, .. } = *offer;
+        let shifts = options
+            .window_scale
+            .zip(shift)
+            .map(|(theirs, ours)| Shifts { send: theirs.min(MAX_SHIFT), receive: ours });
         Self {
             send_mss: half_open::send_mss(options.mss, ip_header_len, config),
-            receive_mss: half_open::receive_mss(ip_header_len, config),
+            receive_mss: mss,
             shifts,
-            sack: config.sack && options.sack_permitted,
-            timestamp: options.timestamps.filter(|_| config.timestamps).map(|timestamps| timestamps.value),
+            sack: sack && options.sack_permitted,
+            timestamp: options.timestamps.filter(|_| timestamps).map(|timestamps| timestamps.value),
         }
     }
 
@@ -301,6 +309,7 @@ impl Tcb {
             state: State::Closed,
             opening,
             handshake: Handshake { send_due: false, sent_at: None, retransmissions: 0 },
+            offer: Offer::new(ip_header_len(&tuple), &config),
             snd: Snd::new(iss, now),
             rcv: Rcv::new(now, &config.receive_buffer),
             clock,
@@ -351,7 +360,7 @@ impl Tcb {
         clock: Clock,
     ) -> Self {
         let mut tcb = Self::new(cx.now, tuple, config, iss, clock, Opening::Active);
-        tcb.rcv.mss = half_open::receive_mss(ip_header_len(&tcb.tuple), &tcb.config);
+        tcb.rcv.mss = tcb.offer.mss;
         tcb.snd.nxt = iss + 1;
         tcb.handshake.send_due = true;
         tcb.move_to(cx, Trigger::ActiveOpen);
@@ -367,14 +376,14 @@ impl Tcb {
         config: Arc<ConnConfig>,
         write_blocked: bool,
     ) -> Self {
-        let HalfOpen { irs, iss, negotiated, clock, sent_at, retransmissions, .. } = *half_open;
+        let HalfOpen { irs, iss, negotiated, clock, window, sent_at, retransmissions, .. } = *half_open;
         let mut tcb = Self::new(now, tuple, config, iss, clock, Opening::Passive);
         tcb.state = State::SynReceived;
         tcb.application.write_blocked = write_blocked;
         tcb.handshake = Handshake { send_due: false, sent_at: Some(sent_at), retransmissions };
         tcb.snd.nxt = iss + 1;
         tcb.rcv.synchronize(irs);
-        tcb.rcv.edge = tcb.rcv.nxt + u32::from(Rcv::advertise_in_syn(tcb.rcv.limit));
+        tcb.rcv.edge = tcb.rcv.nxt + u32::from(window);
         tcb.apply(now, &negotiated);
         tcb
     }

@@ -111,8 +111,7 @@ impl Tcb {
             State::SynSent => (Flags::SYN, SendReason::Syn, self.syn_options(now)),
             _ => (Flags::SYN.union(Flags::ACK), SendReason::SynAck, self.syn_ack_options(now)),
         };
-        let field = super::Rcv::advertise_in_syn(self.rcv.limit);
-        let advertised = Advertised { field, edge: self.rcv.edge };
+        let advertised = Advertised { field: self.offer.window, edge: self.rcv.edge };
         Some(Plan {
             kind: Kind::Handshake,
             reason,

@@ -138,11 +138,6 @@ impl Rcv {
         Advertised { field, edge: edge.max(self.edge) }
     }
 
-    /// The window of a SYN or SYN-ACK, which is never scaled (RFC 7323 §2.2).
-    pub(crate) fn advertise_in_syn(limit: u32) -> u16 {
-        u16::try_from(limit).unwrap_or(u16::MAX)
-    }
-
     fn free(&self, waiting: u64) -> u32 {
         u32::try_from(u64::from(self.limit).saturating_sub(waiting)).unwrap_or(u32::MAX)
     }
