@@ -165,6 +165,28 @@ fn a_mark_that_was_passed_is_no_mark() {
     });
 }
 
+// req: LNX-URG-1
+#[test]
+fn urgent_data_waits_neither_for_acks_nor_for_a_cork() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.write(b"abc");
+        test.expect("[P.] seq 101:104 len 3");
+        test.write(b"de");
+        test.expect_none();
+        assert_eq!(test.connection.write_urgent(test.now, b"!"), Ok(1));
+        test.drain();
+        test.expect("[PU.] seq 104:107 ack 5001 urg 3 len 3");
+        test.connection.cork(test.now);
+        assert_eq!(test.connection.write_urgent(test.now, b"?"), Ok(1));
+        test.drain();
+        test.expect("[PU.] seq 107:108 ack 5001 urg 1 len 1");
+        // What follows is held as before.
+        test.write(b"f");
+        test.expect_none();
+    });
+}
+
 // A middlebox may clear URG and the pointer (RFC 6093 §3.4).
 // req: 6093-4
 #[test]

@@ -231,7 +231,9 @@ impl Tcb {
             let worthwhile = length > 0 && (length >= self.snd.max_wnd / 2 || self.override_silly_window);
             return if worthwhile { Ok(()) } else { Err(Limit::Window) };
         }
-        if fin_waits {
+        let urgent = self.snd.urgent_to.is_some_and(|to| to > self.next_offset());
+        if fin_waits || urgent {
+            // What is urgent waits neither for company nor for ACKs, as in Linux.
             return Ok(());
         }
         if self.push_to < self.send.end() {
