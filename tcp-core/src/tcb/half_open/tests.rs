@@ -1,6 +1,6 @@
 use super::*;
-use crate::wire::SackBlocks;
 use crate::ConnConfig;
+use crate::wire::SackBlocks;
 
 /// Places for the initial sequence numbers: the wrap, and the change of sign, fall into the
 /// handshake.
@@ -124,7 +124,8 @@ fn an_ack_of_what_was_never_sent_is_reset() {
 #[test]
 fn what_is_out_of_the_window_or_has_no_ack_promotes_nothing() {
     everywhere(|half_open, config| {
-        let mut take = |flags, seq| half_open.clone().on_segment(&segment(&half_open, flags, seq, 1, b"x"), config);
+        let mut take =
+            |flags, seq| half_open.clone().on_segment(&segment(&half_open, flags, seq, 1, b"x"), config);
         assert_eq!(take(ACK, 70_000), Verdict::Challenge(DropReason::OutOfWindow));
         assert_eq!(take(ACK, u32::MAX), Verdict::Challenge(DropReason::OutOfWindow));
         assert_eq!(take(Flags::PSH, 1), Verdict::Drop(DropReason::NoAck));

@@ -92,7 +92,8 @@ fn e13_old_data_is_answered_and_changes_nothing() {
             assert_eq!(value.on_segment(NOW, &data, config), Verdict::Ack, "{ahead} ahead");
         }
         assert_eq!(value.expires, expires);
-        let answer = value.ack(NOW, &FourTuple::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap()));
+        let answer =
+            value.ack(NOW, &FourTuple::new("10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap()));
         assert_eq!((answer.seq, answer.ack, answer.flags), (value.snd_nxt, value.rcv_nxt, ACK));
     });
 }
