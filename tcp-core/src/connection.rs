@@ -280,6 +280,12 @@ impl<O: Observer> Connection<O> {
 
     /// Ends the connection at once: the peer gets a RST, and what was not sent is discarded.
     pub fn abort(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if let Phase::HalfOpen { tuple, half_open, .. } = &self.phase {
+            // The peer may take itself for connected (RFC 9293 §3.10.5).
+            let (tuple, reset) = (*tuple, half_open.reset(now));
+            self.reply(tuple, reset.to_segment(&tuple), reset.reason);
+        }
         self.close_early();
         let reset = self.on_tcb(now, None, |tcb, cx| tcb.abort(cx));
         self.finish(self.now, reset);

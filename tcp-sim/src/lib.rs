@@ -3,3 +3,4 @@
 
 pub mod pair;
 pub mod scripted;
+pub mod states;

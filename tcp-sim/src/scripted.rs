@@ -359,7 +359,7 @@ impl Scripted {
         }
     }
 
-    /// Whether something was sent and not looked at.
+    /// Whether anything was sent and not looked at.
     #[must_use]
     pub fn has_sent(&self) -> bool {
         !self.sent.is_empty()

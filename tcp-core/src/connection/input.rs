@@ -259,7 +259,8 @@ impl<O: Observer> Connection<O> {
     pub(super) fn finish(&mut self, now: Instant, reset: Option<Reset>) {
         let Phase::Open { tuple, tcb, time_wait } = &mut self.phase else { return };
         let tuple = *tuple;
-        if tcb.state() == State::Closed {
+        if tcb.state() != State::TimeWait {
+            // Aborted (RFC 9293 §3.10.5).
             *time_wait = None;
         }
         if tcb.state() == State::TimeWait && time_wait.is_none() {
@@ -275,7 +276,7 @@ impl<O: Observer> Connection<O> {
         }
     }
 
-    fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
+    pub(super) fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
         if self.replies.len() < MAX_REPLIES {
             self.replies.push_back(Reply { tuple, segment, reason });
         }

@@ -144,6 +144,10 @@ impl Recovery {
                 self.take_sample(ack.now, sample, flight_before, config);
             }
             self.duplicate_acks = 0;
+            // The marks come along, lest they seem to lie ahead after 2³¹ bytes. Only more than
+            // `recover` counts, so it stays one behind.
+            self.recover = self.recover.max(ack.ack - 1);
+            self.limited_to = self.limited_to.max(ack.ack);
         } else if if self.sack { newly_sacked > 0 } else { ack.duplicate } {
             self.duplicate_acks = self.duplicate_acks.saturating_add(1);
         }

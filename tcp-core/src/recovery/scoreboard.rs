@@ -123,6 +123,10 @@ impl Scoreboard {
         if removed.retransmitted {
             removed.first_sent = None;
         }
+        // The marks come along, lest they seem to lie ahead after 2³¹ bytes.
+        self.lost_from = self.lost_from.max(ack);
+        self.judged_to = self.judged_to.max(ack);
+        self.highest_sacked = self.highest_sacked.max(ack);
         if self.ranges.is_empty() {
             // Nothing is held while nothing is in flight.
             self.ranges = VecDeque::new();

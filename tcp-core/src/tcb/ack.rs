@@ -68,6 +68,11 @@ impl Tcb {
         if self.snd.may_update_window(segment.seq, segment.ack) {
             self.snd.update_window(window, segment.seq, segment.ack);
         }
+        if self.snd.window_edge().before(self.snd.nxt) {
+            // The window has shrunk below what was sent: what stays unacknowledged beyond it is no
+            // sign that the peer is dead, while it speaks (RFC 9293 §3.8.6, SHLD-17).
+            self.retries = 0;
+        }
         self.after_ack(cx, advanced > 0, acked.keep_timer);
         self.fin_acknowledged(cx)
     }

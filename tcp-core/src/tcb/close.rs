@@ -116,7 +116,9 @@ impl Tcb {
 
     /// The peer has reset the connection.
     pub(super) fn end_by_reset(&mut self, cx: &mut Cx<'_>, reason: CloseReason) {
-        if self.config.after_reset == AfterReset::Flush {
+        // In CLOSING and LAST-ACK both streams have come to their ends: "simply CLOSED".
+        let mid_stream = self.state.can_receive() || self.state == State::CloseWait;
+        if mid_stream && self.config.after_reset == AfterReset::Flush {
             self.receive.clear(cx.pool);
             self.application.read_shut = false;
             // The end of the stream is flushed with the rest: the next read tells of the reset.

@@ -126,7 +126,7 @@ impl Tcb {
             // the RFC's test misses although it holds all that is wanted (trap 1).
             window.contains(start)
                 || window.contains(start + (length - 1))
-                || (start.before(window.start) && (start + length).after(window.end))
+                || SeqRange::new(start, start + length).contains(window.start)
         };
         if acceptable {
             return Ok(Text::Acceptable);
@@ -178,7 +178,12 @@ impl Tcb {
             return Ok(Ended::No);
         }
         if segment.seq != self.rcv.nxt {
-            return Err(Rejected { reason: DropReason::ResetChallenged, answer: Answer::Challenge });
+            // Only its first number counts: data on it does not reach into the window (§3.2).
+            let within = SeqRange::new(self.rcv.nxt, self.rcv.edge).contains(segment.seq);
+            return Err(match within {
+                true => Rejected { reason: DropReason::ResetChallenged, answer: Answer::Challenge },
+                false => Rejected::silently(DropReason::ResetOutOfWindow),
+            });
         }
         let reason = match self.state {
             State::SynReceived => CloseReason::Refused,

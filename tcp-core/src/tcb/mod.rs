@@ -419,7 +419,8 @@ impl Tcb {
 
     /// The stream offset of the next byte that was never sent.
     fn next_offset(&self) -> u64 {
-        let syn_unacknowledged = u32::from(self.snd.una == self.snd.iss && self.snd.nxt != self.snd.iss);
+        // Not by comparing with ISS: a long stream comes by there again.
+        let syn_unacknowledged = u32::from(self.is_opening());
         let fin = u32::from(matches!(self.snd.fin, Fin::Sent(_)) && self.snd.una.before_eq(self.fin_seq()));
         let ahead = (self.snd.nxt - self.snd.una).saturating_sub(syn_unacknowledged + fin);
         self.send.base() + u64::from(ahead)

@@ -44,6 +44,10 @@ impl Tcb {
             return Err(Rejected { reason: DropReason::Released, answer: Answer::Reset });
         }
         self.ack.on_data(cx.now, self.recovery.rto(&self.config.rto), &self.config.ack);
+        if text_end.after(self.rcv.edge) {
+            // What lies beyond the window is trimmed away; the sender must send it again (trap 13).
+            self.acknowledge_at_once(SendReason::Ack);
+        }
         self.take_text_of(cx, segment, merged);
         let has_text = !segment.payload.is_empty();
         if segment.flags.fin() {
@@ -59,8 +63,7 @@ impl Tcb {
     }
 
     fn take_text_of(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, merged: Merged) {
-        let Some((start, text)) = self.trim(segment) else { return };
-        let Some(offset) = self.receive_offset(start) else { return };
+        let Some((offset, text)) = self.trim(segment) else { return };
         let holes_before = self.receive.has_out_of_order();
         let inserted = self.receive.insert(cx.pool, offset, text);
         self.take_urgent_byte(offset, text);
@@ -91,24 +94,21 @@ impl Tcb {
         }
     }
 
-    /// The part of the text that is within the window and before a FIN; with its sequence number.
-    /// What lies before RCV.NXT stays, so that it can be reported.
-    fn trim<'a>(&self, segment: &Segment<'a>) -> Option<(SeqNumber, &'a [u8])> {
-        let mut start = segment.seq;
-        let mut text = segment.payload;
-        // Text before the stream began: an old duplicate of the SYN's.
-        let first = self.rcv.irs + 1;
-        if start.before(first) {
-            text = text.get((first - start) as usize..)?;
-            start = first;
-        }
+    /// The part of the text that is within the window and before a FIN; with its stream offset. What
+    /// lies before RCV.NXT stays, so that it can be reported.
+    fn trim<'a>(&self, segment: &Segment<'a>) -> Option<(u64, &'a [u8])> {
         let mut end = self.rcv.edge;
         if let Some(fin) = self.rcv.fin {
             end = end.min(fin);
         }
-        let room = usize::try_from(end.distance(start)).ok()?;
-        let text = &text[..text.len().min(room)];
-        (!text.is_empty()).then_some((start, text))
+        let room = usize::try_from(end.distance(segment.seq)).ok()?;
+        let text = &segment.payload[..segment.payload.len().min(room)];
+        // What stands before the stream's first byte is an old duplicate of the SYN's.
+        let offset = i128::from(self.receive.next()) + i128::from(segment.seq.distance(self.rcv.nxt));
+        let before_stream = usize::try_from((-offset).max(0)).ok()?;
+        let text = text.get(before_stream..)?;
+        let offset = u64::try_from(offset.max(0)).ok()?;
+        (!text.is_empty()).then_some((offset, text))
     }
 
     /// The stream offset of a sequence number the peer used; none before the stream's start.
