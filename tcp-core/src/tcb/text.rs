@@ -50,6 +50,10 @@ impl Tcb {
         }
         self.take_text_of(cx, segment, merged);
         let has_text = !segment.payload.is_empty();
+        if self.rcv.fin == Some(self.rcv.nxt) {
+            // RFC 5681 §4.2: the hole before a FIN that came too early is filled.
+            self.acknowledge_at_once(SendReason::Ack);
+        }
         if segment.flags.fin() {
             self.note_fin(text_end, has_text);
         }

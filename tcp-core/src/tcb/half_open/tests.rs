@@ -98,7 +98,7 @@ fn b1_the_third_segment_promotes_with_data_or_without() {
 #[test]
 fn b7_an_exact_rst_forgets_and_no_other() {
     everywhere(|half_open, config| {
-        let mut verdict = |seq| half_open.clone().on_segment(&segment(&half_open, RST, seq, 0, b""), config);
+        let verdict = |seq| half_open.clone().on_segment(&segment(&half_open, RST, seq, 0, b""), config);
         assert_eq!(verdict(1), Verdict::Forget);
         assert_eq!(verdict(2), Verdict::Challenge(DropReason::ResetChallenged));
         assert_eq!(verdict(65_535), Verdict::Challenge(DropReason::ResetChallenged));
@@ -124,7 +124,7 @@ fn an_ack_of_what_was_never_sent_is_reset() {
 #[test]
 fn what_is_out_of_the_window_or_has_no_ack_promotes_nothing() {
     everywhere(|half_open, config| {
-        let mut take =
+        let take =
             |flags, seq| half_open.clone().on_segment(&segment(&half_open, flags, seq, 1, b"x"), config);
         assert_eq!(take(ACK, 70_000), Verdict::Challenge(DropReason::OutOfWindow));
         assert_eq!(take(ACK, u32::MAX), Verdict::Challenge(DropReason::OutOfWindow));
