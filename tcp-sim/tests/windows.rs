@@ -211,7 +211,9 @@ fn a_window_that_shrinks_to_nothing_with_data_in_flight_is_probed() {
         for _ in 0..2_000 {
             test.advance(SECOND);
             for sent in test.take_sent() {
-                assert_eq!(end_of(&sent.line), None, "nothing goes into a closed window: {}", sent.line);
+                // What was promised room once, and nothing else (RFC 7323 §2.4).
+                assert_eq!(sent.reason, SendReason::WindowProbe);
+                assert_eq!(end_of(&sent.line), Some(2_101), "{}", sent.line);
                 probes += 1;
                 test.inject("[.] seq 5001 ack 1101 win 0");
             }
