@@ -312,17 +312,7 @@ impl Scripted {
 
     /// A segment of ours as text, with nominal numbers.
     fn nominal(&self, bytes: &[u8], reason: SendReason) -> String {
-        let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
-        let Numbers { local, remote } = self.numbers;
-        // A RST for what had no ACK stands at zero, not in our sequence space.
-        if reason != SendReason::Refuse || !segment.flags.ack() {
-            segment.seq = segment.seq - local;
-        }
-        if segment.flags.ack() {
-            segment.ack = segment.ack - remote;
-        }
-        shift_sacks(&mut segment, 0u32.wrapping_sub(remote));
-        segment.to_string()
+        nominal_line(bytes, reason, self.numbers).1
     }
 
     // Looking.
@@ -487,8 +477,25 @@ impl Scripted {
     }
 }
 
+/// A segment with nominal numbers, and as text; `numbers.local` are those of its sender.
+pub(crate) fn nominal_line(bytes: &[u8], reason: SendReason, numbers: Numbers) -> (Segment<'_>, String) {
+    let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
+    let Numbers { local, remote } = numbers;
+    if reason == SendReason::Refuse && segment.flags.ack() {
+        // A RST for nothing stands at zero, not in our sequence space.
+    } else {
+        segment.seq = segment.seq - local;
+    }
+    if segment.flags.ack() {
+        segment.ack = segment.ack - remote;
+    }
+    shift_sacks(&mut segment, 0u32.wrapping_sub(remote));
+    let line = segment.to_string();
+    (segment, line)
+}
+
 /// Scripts begin at a time that is not zero, so that nothing hangs on zero.
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     Instant::from_secs(1_000)
 }
 
@@ -512,7 +519,7 @@ fn shift_sacks(segment: &mut Segment<'_>, by: u32) {
 }
 
 /// Whether a line agrees with a pattern in all that the pattern says.
-fn agrees(line: &str, pattern: &str) -> Result<(), String> {
+pub(crate) fn agrees(line: &str, pattern: &str) -> Result<(), String> {
     let actual = Parts::of(line);
     let wanted = Parts::of(pattern);
     let pairs = [

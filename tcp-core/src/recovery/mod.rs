@@ -307,6 +307,9 @@ impl Recovery {
             _ => Reneged::No,
         };
         let lost = self.board.mark_all_lost();
+        // What is sent again is limited by the loss window, however little was sent before: it
+        // must grow again (RFC 5681 §3.1).
+        self.limited_to = next;
         self.phase = Phase::Loss { until: next, advanced: false };
         // RFC 6582 §3.2 step 4.
         self.recover = next;

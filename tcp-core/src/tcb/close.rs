@@ -55,6 +55,9 @@ impl Tcb {
         if core::mem::replace(&mut self.application.released, true) {
             return None;
         }
+        // Who has let go waits for neither data nor room: only how it ends is told.
+        self.application.read_blocked = false;
+        self.application.write_blocked = false;
         // RFC 9293 §3.6.1 and RFC 2525 §2.17: the peer must learn that its data was not read. Data
         // out of order does not count, as in Linux: the stream up to it was read.
         let unread = self.receive.readable() > 0;
@@ -92,8 +95,11 @@ impl Tcb {
             | State::LastAck
             | State::TimeWait => None,
         };
-        if self.state != State::Closed {
-            self.end(cx, Trigger::Abort, CloseReason::Aborted);
+        match self.state {
+            State::Closed => {}
+            // The application has been told of the end already.
+            State::TimeWait => self.move_to(cx, Trigger::Abort),
+            _ => self.end(cx, Trigger::Abort, CloseReason::Aborted),
         }
         reset
     }

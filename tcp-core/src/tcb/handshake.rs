@@ -63,6 +63,7 @@ impl Tcb {
         }
         self.check_urgent(&rest);
         self.take_text(cx, &rest);
+        self.acknowledge_at_once(SendReason::Ack);
     }
 
     /// The peer knows our SYN. Its window counts from now on.
@@ -153,9 +154,16 @@ impl Tcb {
         if segment.ack != self.snd.iss + 1 {
             return Err(Rejected { reason: DropReason::AckOfUnsent, answer: Answer::Reset });
         }
+        // Our SYN-ACK tells the peer the same, and no ACK need follow it (figure 7); unless both
+        // its segments came before ours could leave.
+        if self.handshake.send_due {
+            self.acknowledge_at_once(SendReason::Ack);
+        }
+        if let Some(timestamps) = segment.options.timestamps.filter(|_| self.rcv.timestamps) {
+            self.rcv.take_timestamp(cx.now, timestamps.value, segment.seq);
+        }
         self.move_to(cx, Trigger::AckOfSyn);
         self.establish(cx, segment);
-        self.acknowledge_at_once(SendReason::Ack);
         self.after_syn_ack(cx, segment);
         Ok(true)
     }

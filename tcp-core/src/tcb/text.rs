@@ -50,7 +50,7 @@ impl Tcb {
         }
         self.take_text_of(cx, segment, merged);
         if segment.flags.fin() {
-            self.note_fin(text_end);
+            self.note_fin(text_end, !segment.payload.is_empty());
         }
         self.take_fin_in_order(cx);
         Ok(())
@@ -156,15 +156,17 @@ impl Tcb {
     }
 
     /// Eighth: FIN. It waits for the bytes before it (scenario E10); the first one counts.
-    fn note_fin(&mut self, seq: SeqNumber) {
+    fn note_fin(&mut self, seq: SeqNumber, follows_text: bool) {
         // What lies beyond the window was trimmed away, the FIN too; at its very edge it needs no
         // room and is taken (trap 14).
         let within = seq.after_eq(self.rcv.nxt) && seq.before_eq(self.rcv.edge);
-        if self.rcv.fin.is_none() && within {
-            self.rcv.fin = Some(seq);
-            if seq != self.rcv.nxt {
-                self.ack.duplicate(!self.rcv.sack);
-            }
+        if !within {
+            return;
+        }
+        self.rcv.fin.get_or_insert(seq);
+        // Text out of order has asked for its duplicate ACK: there is one for each segment.
+        if seq != self.rcv.nxt && !follows_text {
+            self.ack.duplicate(!self.rcv.sack);
         }
     }
 
