@@ -111,8 +111,7 @@ impl Tcb {
             State::SynSent => (Flags::SYN, SendReason::Syn, self.syn_options(now)),
             _ => (Flags::SYN.union(Flags::ACK), SendReason::SynAck, self.syn_ack_options(now)),
         };
-        let field = super::Rcv::advertise_in_syn(self.rcv.limit);
-        let advertised = Advertised { field, edge: self.rcv.edge };
+        let advertised = Advertised { field: self.offer.window, edge: self.rcv.edge };
         Some(Plan {
             kind: Kind::Handshake,
             reason,
@@ -446,6 +445,9 @@ impl Tcb {
         }
         if plan.length > 0 {
             self.ack.data_sent(cx.now);
+            if self.config.unsent_low_water.is_some() {
+                self.wake_writer();
+            }
         }
         if plan.flags.fin() {
             self.snd.fin = Fin::Sent(range.end - 1);
