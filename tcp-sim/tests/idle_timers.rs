@@ -20,7 +20,8 @@ fn times(test: &mut Scripted) -> Vec<u64> {
     test.take_sent().iter().map(|sent| (sent.at - tcp_core::Instant::from_secs(1_000)).as_secs()).collect()
 }
 
-// req: 2525-9, 2525-11; trap: 60
+// req: 2525-9, 2525-11
+// trap: 60
 #[test]
 fn by_default_two_hours_then_nine_probes_75_seconds_apart() {
     every_wrap(|numbers| {
@@ -47,7 +48,8 @@ fn by_default_two_hours_then_nine_probes_75_seconds_apart() {
     });
 }
 
-// req: 2525-9; trap: 60
+// req: 2525-9
+// trap: 60
 #[test]
 fn any_answer_starts_the_count_again_however_short_the_idle_time() {
     // The idle time is shorter than the interval, and as long, and longer.

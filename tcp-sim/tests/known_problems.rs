@@ -37,7 +37,8 @@ fn a_fresh_connection_starts_slowly_however_large_the_window() {
     });
 }
 
-// req: 2525-3; trap: 28
+// req: 2525-3
+// trap: 28
 #[test]
 fn a_syn_ack_without_options_gives_the_window_of_the_default_mss() {
     every_wrap(|numbers| {
@@ -162,7 +163,8 @@ fn a_hundred_round_trips_of_avoidance_add_a_hundred_segments_at_most() {
     }
 }
 
-// req: 2525-13; trap: 58
+// req: 2525-13
+// trap: 58
 #[test]
 fn a_second_full_segment_is_acknowledged_whatever_the_options() {
     every_wrap(|numbers| {
@@ -179,7 +181,8 @@ fn a_second_full_segment_is_acknowledged_whatever_the_options() {
     });
 }
 
-// req: 2525-14; trap: 28, 33
+// req: 2525-14
+// trap: 28, 33
 #[test]
 fn a_timeout_sends_one_packet_with_the_range_of_the_original() {
     every_wrap(|numbers| {
@@ -228,7 +231,8 @@ fn a_retransmission_with_more_options_leaves_a_tail_that_goes_next() {
     });
 }
 
-// req: 2525-15; trap: 34
+// req: 2525-15
+// trap: 34
 #[test]
 fn a_fin_rides_on_the_last_segment_and_waits_for_nobody() {
     every_wrap(|numbers| {
@@ -256,7 +260,8 @@ fn a_fin_rides_on_the_last_segment_and_waits_for_nobody() {
     });
 }
 
-// req: 2525-16; trap: 35
+// req: 2525-16
+// trap: 35
 #[test]
 fn data_for_an_application_that_has_closed_is_reset() {
     every_wrap(|numbers| {
@@ -276,7 +281,8 @@ fn data_for_an_application_that_has_closed_is_reset() {
     });
 }
 
-// req: 2525-17; trap: 36
+// req: 2525-17
+// trap: 36
 #[test]
 fn closing_with_data_unread_resets_at_once() {
     every_wrap(|numbers| {
@@ -300,7 +306,8 @@ fn closing_with_data_unread_resets_at_once() {
     });
 }
 
-// req: 2525-18; trap: 28
+// req: 2525-18
+// trap: 28
 #[test]
 fn no_packet_is_larger_than_the_mtu_with_any_options() {
     let mut config = ConnConfig::default();

@@ -71,7 +71,8 @@ fn without_permission_a_duplicate_ack_is_plain() {
     });
 }
 
-// req: 2018-4b; trap: 44
+// req: 2018-4b
+// trap: 44
 #[test]
 fn every_segment_reports_while_there_are_holes() {
     every_wrap(|numbers| {
@@ -107,7 +108,8 @@ fn each_segment_out_of_order_is_answered() {
     });
 }
 
-// req: 2018-4c; trap: 44
+// req: 2018-4c
+// trap: 44
 #[test]
 fn the_first_block_holds_what_came_last() {
     every_wrap(|numbers| {
@@ -155,7 +157,8 @@ fn as_many_blocks_as_fit_the_most_recent_first() {
     });
 }
 
-// req: 2018-4f; trap: 44
+// req: 2018-4f
+// trap: 44
 #[test]
 fn blocks_are_apart_above_the_ack_and_held() {
     let mut random = 7u64;
@@ -198,7 +201,8 @@ fn check_blocks(bytes: &[u8], numbers: Numbers, held: &[bool]) {
     }
 }
 
-// req: 2883-1, 2883-2, 2883-6; trap: 44
+// req: 2883-1, 2883-2, 2883-6
+// trap: 44
 #[test]
 fn a_duplicate_is_reported_once() {
     every_wrap(|numbers| {
@@ -334,7 +338,8 @@ fn exactly_what_is_missing_is_sent_again() {
     });
 }
 
-// req: 2018-5b, 2018-5c, 2018-5d, 2018-R; trap: 45
+// req: 2018-5b, 2018-5c, 2018-5d, 2018-R
+// trap: 45
 #[test]
 fn d10_a_receiver_that_takes_back_what_it_reported_gets_it_again() {
     every_wrap(|numbers| {
@@ -374,7 +379,8 @@ fn payload(bytes: &[u8]) -> Vec<u8> {
     Segment::parse(bytes).unwrap().payload.to_vec()
 }
 
-// req: 2018-5d; trap: 45
+// req: 2018-5d
+// trap: 45
 #[test]
 fn what_is_reported_is_kept_until_it_is_acknowledged() {
     let mut test = established(Numbers::default());
@@ -387,7 +393,8 @@ fn what_is_reported_is_kept_until_it_is_acknowledged() {
     assert!(test.connection.memory() < memory);
 }
 
-// req: 2018-V; trap: 46
+// req: 2018-V
+// trap: 46
 #[test]
 fn blocks_that_cannot_be_true_are_ignored() {
     let blocks = [
@@ -415,7 +422,8 @@ fn blocks_that_cannot_be_true_are_ignored() {
     }
 }
 
-// req: 2018-V; trap: 46
+// req: 2018-V
+// trap: 46
 #[test]
 fn overlapping_blocks_count_once() {
     every_wrap(|numbers| {
@@ -429,7 +437,8 @@ fn overlapping_blocks_count_once() {
     });
 }
 
-// req: 2883-5; trap: 46
+// req: 2883-5
+// trap: 46
 #[test]
 fn a_reordered_ack_is_no_evidence_of_a_duplicate() {
     every_wrap(|numbers| {
@@ -446,7 +455,8 @@ fn a_reordered_ack_is_no_evidence_of_a_duplicate() {
     });
 }
 
-// req: 2883-7; trap: 46
+// req: 2883-7
+// trap: 46
 #[test]
 fn reports_of_duplicates_are_no_duplicate_acks() {
     every_wrap(|numbers| {
@@ -491,7 +501,8 @@ fn hostile_blocks_cut_the_scoreboard_into_a_bounded_number_of_pieces() {
     assert_eq!(test.state(), State::Established);
 }
 
-// req: 2018-D; trap: 28
+// req: 2018-D
+// trap: 28
 #[test]
 fn an_mss_of_eight_is_taken_for_48() {
     every_wrap(|numbers| {
