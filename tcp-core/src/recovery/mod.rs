@@ -325,6 +325,11 @@ impl Recovery {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// The next timeout is not longer than the last.
+    pub(crate) fn forget_back_off(&mut self) {
+        self.backoff = 0;
+    }
+
     /// The handshake is over: its back-off does not apply to data (RFC 6298 §5.7).
     pub(crate) fn on_established(
         &mut self,
