@@ -26,7 +26,8 @@ pub struct ConnConfig {
     pub receive_buffer: BufferLimit,
     /// Bytes that may wait to be sent or acknowledged.
     pub send_buffer: BufferLimit,
-    /// Raise WRITABLE only while fewer bytes than this are unsent (`TCP_NOTSENT_LOWAT`).
+    /// Take no more than this many bytes that are not sent yet, and raise WRITABLE when fewer than
+    /// half of them are left (`TCP_NOTSENT_LOWAT`).
     pub unsent_low_water: Option<u32>,
     /// Raise READABLE only when at least this many bytes can be read, or the stream has ended
     /// (`SO_RCVLOWAT`).

@@ -24,7 +24,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use tcp_core::wire::{Segment, SegmentText};
+use tcp_core::wire::{Flags, IcmpKind, IpHeader, Segment, SegmentText, TcpPacket};
 use tcp_core::{
     BufferLimit, CloseReason, ConnConfig, ConnStats, Connection, Disposition, Duration, Event, Framing,
     Instant, ReadError, Rx, RxMeta, Seed, SendReason, SeqNumber, SeqRange, State, TxCaps,
@@ -39,6 +39,8 @@ pub const PEER_WINDOW: u16 = 20_000;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const REMOTE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+/// Who sends ICMP errors.
+const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
 const LOCAL_PORT: u16 = 40_001;
 const REMOTE_PORT: u16 = 80;
 
@@ -229,6 +231,39 @@ impl Scripted {
         let disposition = self.connection.handle_segment(self.now, &meta, Rx::new(&sent.bytes));
         self.drain();
         disposition
+    }
+
+    /// A router says something about the segment of ours that had the nominal number `seq`.
+    ///
+    /// # Panics
+    /// If ICMP for IPv4 cannot say it.
+    pub fn inject_icmp(&mut self, kind: IcmpKind, seq: u32) -> Disposition {
+        let bytes = self.icmp_packet(kind, seq);
+        let disposition = self.connection.handle_packet(self.now, Rx::new(&bytes));
+        self.drain();
+        disposition
+    }
+
+    /// The packet of [`inject_icmp`](Self::inject_icmp).
+    ///
+    /// # Panics
+    /// If ICMP for IPv4 cannot say it.
+    #[must_use]
+    pub fn icmp_packet(&self, kind: IcmpKind, seq: u32) -> Vec<u8> {
+        let segment = Segment {
+            src_port: LOCAL_PORT,
+            dst_port: REMOTE_PORT,
+            seq: SeqNumber(seq) + self.numbers.local,
+            flags: Flags::ACK,
+            ..Segment::default()
+        };
+        let packet = TcpPacket { ip: IpHeader::new(LOCAL, REMOTE), segment };
+        let mut quoted = vec![0; packet.len()];
+        packet.emit(&mut quoted).expect("it fits");
+        let mut bytes = vec![0; 576];
+        let length = kind.emit(&IpHeader::new(ROUTER, LOCAL), &quoted, &mut bytes).expect("IPv4 can say it");
+        bytes.truncate(length);
+        bytes
     }
 
     fn hand_in(&mut self, line: &str) -> Disposition {

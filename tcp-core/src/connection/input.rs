@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 
 use super::{Connection, MAX_REPLIES, Phase, Reply, context};
 use crate::tcb::{
-    Clock, HalfOpen, HalfOpenTimeout, HalfOpenVerdict, Merged, Reset, Tcb, TimeWaitVerdict, ip_header_len,
+    Clock, HalfOpen, HalfOpenTimeout, HalfOpenVerdict, Merged, Outcome, Reset, Tcb, TimeWaitVerdict,
+    ip_header_len,
 };
 use crate::wire::{
     IcmpError, IpPacket, Malformed, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment, checksum,
@@ -56,7 +57,7 @@ impl<O: Observer> Connection<O> {
             Phase::HalfOpen { local, tuple, half_open } => match half_open.on_timeout(now, &self.config) {
                 HalfOpenTimeout::NotYet => {}
                 HalfOpenTimeout::SynAck => {
-                    let segment = half_open.syn_ack(now, tuple, &self.config);
+                    let segment = half_open.syn_ack(now, tuple);
                     let tuple = *tuple;
                     self.reply(tuple, segment, SendReason::SynAck);
                 }
@@ -118,11 +119,15 @@ impl<O: Observer> Connection<O> {
             }
             Phase::Open { tuple, tcb, .. } if from == *tuple && tcb.state() != State::Closed => {
                 let mut cx = context(now, &mut self.pool, &mut self.observer);
-                let outcome = tcb.on_segment(&mut cx, segment, merged);
-                self.finish(now, outcome.reset);
-                match outcome.disposition {
-                    Disposition::Dropped(reason) => Err(reason),
-                    other => Ok(other),
+                let Outcome { rejected, reset } = tcb.on_segment(&mut cx, segment, merged);
+                self.finish(now, reset);
+                match (rejected, reset) {
+                    (None, _) => Ok(Disposition::Taken),
+                    (Some(reason), None) => Err(reason),
+                    (Some(reason), Some(_)) => {
+                        self.drops.count(reason);
+                        Ok(Disposition::Reset)
+                    }
                 }
             }
             // CLOSED (RFC 9293 §3.10.7.1).
@@ -159,7 +164,7 @@ impl<O: Observer> Connection<O> {
         }
         let (iss, clock) = self.secrets(&tuple);
         let half_open = HalfOpen::new(now, segment, iss, clock, ip_header_len(&tuple), &self.config);
-        self.reply(tuple, half_open.syn_ack(now, &tuple, &self.config), SendReason::SynAck);
+        self.reply(tuple, half_open.syn_ack(now, &tuple), SendReason::SynAck);
         self.phase = Phase::HalfOpen { local: tuple.local(), tuple, half_open };
         Ok(Disposition::Taken)
     }
@@ -182,12 +187,12 @@ impl<O: Observer> Connection<O> {
                 self.take_segment(now, tuple, segment, merged)
             }
             HalfOpenVerdict::SynAck => {
-                let answer = half_open.syn_ack(now, &tuple, &self.config);
+                let answer = half_open.syn_ack(now, &tuple);
                 self.reply(tuple, answer, SendReason::SynAck);
                 Ok(Disposition::Taken)
             }
             HalfOpenVerdict::Challenge(reason) => {
-                let answer = half_open.challenge_ack(now, &tuple, &self.config);
+                let answer = half_open.challenge_ack(now, &tuple);
                 self.reply(tuple, answer, SendReason::Challenge);
                 Err(reason)
             }

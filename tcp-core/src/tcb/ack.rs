@@ -44,6 +44,7 @@ impl Tcb {
         if self.timers.is_armed(TimerKind::Persist) {
             // An answered probe: the peer lives, and may keep its window closed (MUST-37).
             self.retries = 0;
+            self.note_recovery();
         }
         if segment.ack.before(self.snd.una) {
             // An old ACK moves nothing; but the text of the segment counts (trap 7).
@@ -132,12 +133,18 @@ impl Tcb {
             self.snd.small_to = ack;
         }
         self.retries = 0;
-        if core::mem::take(&mut self.application.warned) {
-            self.application.soft_error = None;
-            self.raise(Event::RECOVERED);
-        }
+        self.note_recovery();
         self.grow_send_buffer();
         self.wake_writer();
+    }
+
+    /// The peer is heard again: what was said of it before says nothing any more (RFC 1122
+    /// §4.2.3.5, positive advice).
+    fn note_recovery(&mut self) {
+        let warned = core::mem::take(&mut self.application.warned);
+        if self.application.soft_error.take().is_some() || warned {
+            self.raise(Event::RECOVERED);
+        }
     }
 
     /// The timers that an ACK moves (RFC 6298 §5.2, §5.3).

@@ -70,7 +70,7 @@ impl Tcb {
         self.shutdown_read(cx);
         self.shutdown_write(cx);
         match self.config.linger {
-            Linger::Timeout(timeout) if self.state != State::Closed && self.state != State::TimeWait => {
+            Linger::Timeout(timeout) if self.recovery.outstanding() > 0 || self.has_unsent() => {
                 self.timers.arm(TimerKind::Orphan, cx.now + timeout);
             }
             _ => self.start_orphan_timer(cx.now),

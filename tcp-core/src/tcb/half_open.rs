@@ -6,7 +6,7 @@
 use super::reset::Reset;
 use super::{Clock, Negotiated};
 use crate::config::{ConnConfig, MIN_SEGMENT_SIZE};
-use crate::tcb::rcv::Rcv;
+use crate::tcb::handshake::Offer;
 use crate::wire::{Flags, Options, Segment, Timestamps};
 use crate::{DropReason, Duration, FourTuple, Instant, SendReason, SeqNumber};
 
@@ -22,6 +22,8 @@ pub(crate) struct HalfOpen {
     pub(crate) iss: SeqNumber,
     pub(crate) negotiated: Negotiated,
     pub(crate) clock: Clock,
+    /// What the SYN-ACK promises, whatever the configuration says by now: no window is taken back.
+    pub(crate) window: u16,
     /// When the SYN-ACK was first sent, for the first round trip.
     pub(crate) sent_at: Instant,
     deadline: Instant,
@@ -68,11 +70,13 @@ impl HalfOpen {
         ip_header_len: u16,
         config: &ConnConfig,
     ) -> Self {
+        let offer = Offer::new(ip_header_len, config);
         Self {
             irs: syn.seq,
             iss,
-            negotiated: Negotiated::from_syn(&syn.options, ip_header_len, config),
+            negotiated: Negotiated::from_syn(&syn.options, ip_header_len, &offer, config),
             clock,
+            window: offer.window,
             sent_at: now,
             deadline: now + config.rto.initial,
             retransmissions: 0,
@@ -87,7 +91,7 @@ impl HalfOpen {
     /// Takes a segment of this connection's peer.
     pub(crate) fn on_segment(&mut self, segment: &Segment<'_>, config: &ConnConfig) -> Verdict {
         let next = self.irs + 1;
-        let window = u32::from(Rcv::advertise_in_syn(config.receive_buffer.initial));
+        let window = u32::from(self.window);
         if segment.flags.rst() {
             // RFC 5961 §3.2: exactly RCV.NXT, and nothing else, resets.
             return match segment.seq.distance(next) {
@@ -157,14 +161,14 @@ impl HalfOpen {
     }
 
     /// `<SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>`.
-    pub(crate) fn syn_ack(&self, now: Instant, tuple: &FourTuple, config: &ConnConfig) -> Segment<'static> {
+    pub(crate) fn syn_ack(&self, now: Instant, tuple: &FourTuple) -> Segment<'static> {
         Segment {
             src_port: tuple.local_port,
             dst_port: tuple.remote_port,
             seq: self.iss,
             ack: self.irs + 1,
             flags: Flags::SYN.union(Flags::ACK),
-            window: Rcv::advertise_in_syn(config.receive_buffer.initial),
+            window: self.window,
             urgent: 0,
             options: self.negotiated.syn_ack_options(self.timestamps(now)),
             payload: &[],
@@ -172,19 +176,16 @@ impl HalfOpen {
     }
 
     /// `<SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK>`, the challenge.
-    pub(crate) fn challenge_ack(
-        &self,
-        now: Instant,
-        tuple: &FourTuple,
-        config: &ConnConfig,
-    ) -> Segment<'static> {
+    pub(crate) fn challenge_ack(&self, now: Instant, tuple: &FourTuple) -> Segment<'static> {
         let shift = self.negotiated.receive_shift();
         Segment {
             seq: self.iss + 1,
             flags: Flags::ACK,
-            window: Rcv::advertise_in_syn(config.receive_buffer.initial) >> shift,
+            // Rounded up: rounding down would take back what the SYN-ACK, which is not scaled,
+            // has promised (RFC 7323 §2.4).
+            window: self.window.div_ceil(1 << shift),
             options: Options { timestamps: self.timestamps(now), ..Options::NONE },
-            ..self.syn_ack(now, tuple, config)
+            ..self.syn_ack(now, tuple)
         }
     }
 

@@ -4,9 +4,35 @@ use super::input::{Answer, Rejected};
 use super::transitions::Trigger;
 use super::{Cx, Negotiated, Opening, Tcb, ip_header_len};
 use crate::congestion::{AnyController, initial_window};
-use crate::tcb::rcv::{Rcv, window_shift};
+use crate::tcb::half_open::receive_mss;
+use crate::tcb::rcv::window_shift;
 use crate::wire::{Options, Segment, Timestamps};
-use crate::{CloseReason, DropReason, Duration, Event, Instant, SendReason, State, TimerKind};
+use crate::{CloseReason, ConnConfig, DropReason, Duration, Event, Instant, SendReason, State, TimerKind};
+
+/// What our SYN or SYN-ACK says of us. Settled when the connection begins: the peer goes by the copy
+/// that reaches it, whatever the configuration says by the time it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Offer {
+    pub(crate) mss: u16,
+    /// The window, which is never scaled in a SYN (RFC 7323 §2.2).
+    pub(crate) window: u16,
+    /// The shift of our window, if windows may be scaled.
+    pub(crate) shift: Option<u8>,
+    pub(crate) sack: bool,
+    pub(crate) timestamps: bool,
+}
+
+impl Offer {
+    pub(crate) fn new(ip_header_len: u16, config: &ConnConfig) -> Self {
+        Self {
+            mss: receive_mss(ip_header_len, config),
+            window: u16::try_from(config.receive_buffer.initial).unwrap_or(u16::MAX),
+            shift: config.window_scaling.then(|| window_shift(config.receive_buffer.max)),
+            sack: config.sack,
+            timestamps: config.timestamps,
+        }
+    }
+}
 
 impl Tcb {
     /// SYN-SENT (RFC 9293 §3.10.7.3).
@@ -50,8 +76,9 @@ impl Tcb {
     /// The peer's initial sequence number and options are known.
     fn take_syn(&mut self, now: Instant, segment: &Segment<'_>) {
         self.rcv.synchronize(segment.seq);
-        self.rcv.edge = self.rcv.nxt + u32::from(Rcv::advertise_in_syn(self.rcv.limit));
-        let negotiated = Negotiated::from_syn(&segment.options, ip_header_len(&self.tuple), &self.config);
+        self.rcv.edge = self.rcv.nxt + u32::from(self.offer.window);
+        let ip_header_len = ip_header_len(&self.tuple);
+        let negotiated = Negotiated::from_syn(&segment.options, ip_header_len, &self.offer, &self.config);
         self.apply(now, &negotiated);
     }
 
@@ -111,13 +138,13 @@ impl Tcb {
 
     /// The options of our SYN: all we offer.
     pub(super) fn syn_options(&self, now: Instant) -> Options {
-        let config = &self.config;
+        let Offer { mss, shift, sack, timestamps, .. } = self.offer;
         Options {
-            mss: Some(self.rcv.mss),
-            window_scale: config.window_scaling.then(|| window_shift(config.receive_buffer.max)),
-            sack_permitted: config.sack,
+            mss: Some(mss),
+            window_scale: shift,
+            sack_permitted: sack,
             // Without ACK there is nothing to echo (RFC 7323 §3.2).
-            timestamps: config.timestamps.then(|| Timestamps { value: self.clock.value(now), echo: 0 }),
+            timestamps: timestamps.then(|| Timestamps { value: self.clock.value(now), echo: 0 }),
             ..Options::NONE
         }
     }
@@ -126,7 +153,7 @@ impl Tcb {
     pub(super) fn syn_ack_options(&self, now: Instant) -> Options {
         let offered = self.syn_options(now);
         Options {
-            window_scale: offered.window_scale.filter(|_| self.scaled()),
+            window_scale: offered.window_scale.filter(|_| self.rcv.scaling),
             sack_permitted: self.rcv.sack,
             timestamps: self.timestamps(now),
             ..offered
@@ -163,6 +190,7 @@ impl Tcb {
         }
         self.move_to(cx, Trigger::AckOfSyn);
         self.establish(cx, segment);
+        self.close_if_queued(cx);
         self.after_syn_ack(cx, segment);
         Ok(true)
     }

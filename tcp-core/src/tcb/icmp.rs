@@ -27,6 +27,7 @@ impl Tcb {
             IcmpKind::ProtocolUnreachable | IcmpKind::PortUnreachable if self.is_opening() => {
                 // As good as a RST (RFC 1122 §3.2.2.1). Once synchronised it is a soft error
                 // (RFC 5927 §5.2).
+                self.application.icmp = Some(kind);
                 self.end(cx, Trigger::Abort, CloseReason::Refused);
                 Ok(())
             }
@@ -35,12 +36,10 @@ impl Tcb {
             | IcmpKind::ProtocolUnreachable
             | IcmpKind::PortUnreachable
             | IcmpKind::SourceRouteFailed
-            | IcmpKind::Prohibited => {
-                self.on_unreachable(cx);
-                Ok(())
-            }
-            IcmpKind::TimeExceeded { .. } | IcmpKind::ParameterProblem { .. } => {
-                self.note_soft_error(SoftError::Unreachable);
+            | IcmpKind::Prohibited
+            | IcmpKind::TimeExceeded { .. }
+            | IcmpKind::ParameterProblem { .. } => {
+                self.on_unreachable(cx, kind);
                 Ok(())
             }
             // Source Quench is ignored (RFC 6633, MUST-55), as is what nobody knows.
@@ -48,7 +47,8 @@ impl Tcb {
         }
     }
 
-    fn on_unreachable(&mut self, cx: &mut Cx<'_>) {
+    fn on_unreachable(&mut self, cx: &mut Cx<'_>, kind: IcmpKind) {
+        self.application.icmp = Some(kind);
         let fails = self.config.unreachable_while_connecting == OnUnreachable::Fail;
         if self.is_opening() && fails {
             self.end(cx, Trigger::Abort, CloseReason::Unreachable);

@@ -3,7 +3,7 @@
 use super::{Cx, Reset, Tcb};
 use crate::config::MissingTimestamp;
 use crate::wire::{Flags, Segment};
-use crate::{CloseReason, Disposition, DropReason, Record, SendReason, SeqRange, State};
+use crate::{CloseReason, DropReason, Record, SendReason, SeqRange, State};
 
 /// A segment that stops at one of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ impl Rejected {
 /// What became of a segment, and the RST it earns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    pub(crate) disposition: Disposition,
+    /// Why it stopped at a check, if it did.
+    pub(crate) rejected: Option<DropReason>,
     pub(crate) reset: Option<Reset>,
 }
 
@@ -54,7 +55,7 @@ impl Tcb {
             _ => self.in_synchronized(cx, segment, merged),
         };
         match result {
-            Ok(()) => Outcome { disposition: Disposition::Taken, reset: None },
+            Ok(()) => Outcome { rejected: None, reset: None },
             Err(rejected) => self.reject(cx, segment, rejected),
         }
     }
@@ -208,17 +209,12 @@ impl Tcb {
     fn reject(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, rejected: Rejected) -> Outcome {
         let Rejected { reason, answer } = rejected;
         cx.record(&Record::Dropped { reason });
-        let mut outcome = Outcome { disposition: Disposition::Dropped(reason), reset: None };
+        let mut outcome = Outcome { rejected: Some(reason), reset: None };
         match answer {
             Answer::Silence => {}
             Answer::Ack => self.answer_unacceptable(cx, segment),
             Answer::Challenge => self.challenge(cx),
-            Answer::Reset => {
-                outcome.reset = Reset::answering(segment);
-                if outcome.reset.is_some() {
-                    outcome.disposition = Disposition::Reset;
-                }
-            }
+            Answer::Reset => outcome.reset = Reset::answering(segment),
         }
         outcome
     }

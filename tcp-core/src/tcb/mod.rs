@@ -40,7 +40,7 @@ use alloc::sync::Arc;
 use crate::buffer::{Pool, ReceiveBuffer, SendBuffer};
 use crate::congestion::AnyController;
 use crate::recovery::Recovery;
-use crate::wire::{Options, Timestamps};
+use crate::wire::{IcmpKind, Options, Timestamps};
 use crate::{
     CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
     SeqNumber, SoftError, State, TimerKind, Totals,
@@ -50,12 +50,13 @@ pub(crate) use commands::More;
 pub use encode::{Framing, TxCaps, TxChecksum};
 pub(crate) use encode::{PacketFields, write_packet};
 pub(crate) use half_open::{HalfOpen, Timeout as HalfOpenTimeout, Verdict as HalfOpenVerdict};
-pub(crate) use input::Merged;
+pub(crate) use input::{Merged, Outcome};
 pub(crate) use reset::Reset;
 pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
 use acknowledge::Acknowledge;
 use challenge::ChallengeLimit;
+use handshake::Offer;
 use rcv::Rcv;
 use snd::{Fin, Snd};
 use timers::Timers;
@@ -85,6 +86,7 @@ pub(crate) struct Tcb {
     state: State,
     opening: Opening,
     handshake: Handshake,
+    offer: Offer,
     snd: Snd,
     rcv: Rcv,
     clock: Clock,
@@ -152,6 +154,8 @@ struct Application {
     events: Event,
     close_reason: Option<CloseReason>,
     soft_error: Option<SoftError>,
+    /// What the network last said of our segments.
+    icmp: Option<IcmpKind>,
     /// It was warned of retransmissions, and not told of progress since.
     warned: bool,
     /// How many bytes may wait to be acknowledged.
@@ -219,17 +223,23 @@ const MAX_SHIFT: u8 = 14;
 
 impl Negotiated {
     /// What follows from the options of the peer's SYN or SYN-ACK and what we offer.
-    pub(crate) fn from_syn(options: &Options, ip_header_len: u16, config: &ConnConfig) -> Self {
-        let shifts = options.window_scale.filter(|_| config.window_scaling).map(|shift| Shifts {
-            send: shift.min(MAX_SHIFT),
-            receive: rcv::window_shift(config.receive_buffer.max),
-        });
+    pub(crate) fn from_syn(
+        options: &Options,
+        ip_header_len: u16,
+        offer: &Offer,
+        config: &ConnConfig,
+    ) -> Self {
+        let Offer { mss, shift, sack, timestamps, .. } = *offer;
+        let shifts = options
+            .window_scale
+            .zip(shift)
+            .map(|(theirs, ours)| Shifts { send: theirs.min(MAX_SHIFT), receive: ours });
         Self {
             send_mss: half_open::send_mss(options.mss, ip_header_len, config),
-            receive_mss: half_open::receive_mss(ip_header_len, config),
+            receive_mss: mss,
             shifts,
-            sack: config.sack && options.sack_permitted,
-            timestamp: options.timestamps.filter(|_| config.timestamps).map(|timestamps| timestamps.value),
+            sack: sack && options.sack_permitted,
+            timestamp: options.timestamps.filter(|_| timestamps).map(|timestamps| timestamps.value),
         }
     }
 
@@ -299,6 +309,7 @@ impl Tcb {
             state: State::Closed,
             opening,
             handshake: Handshake { send_due: false, sent_at: None, retransmissions: 0 },
+            offer: Offer::new(ip_header_len(&tuple), &config),
             snd: Snd::new(iss, now),
             rcv: Rcv::new(now, &config.receive_buffer),
             clock,
@@ -318,6 +329,7 @@ impl Tcb {
                 events: Event::NONE,
                 close_reason: None,
                 soft_error: None,
+                icmp: None,
                 warned: false,
                 send_limit: config.send_buffer.initial,
             },
@@ -348,7 +360,7 @@ impl Tcb {
         clock: Clock,
     ) -> Self {
         let mut tcb = Self::new(cx.now, tuple, config, iss, clock, Opening::Active);
-        tcb.rcv.mss = half_open::receive_mss(ip_header_len(&tcb.tuple), &tcb.config);
+        tcb.rcv.mss = tcb.offer.mss;
         tcb.snd.nxt = iss + 1;
         tcb.handshake.send_due = true;
         tcb.move_to(cx, Trigger::ActiveOpen);
@@ -364,14 +376,14 @@ impl Tcb {
         config: Arc<ConnConfig>,
         write_blocked: bool,
     ) -> Self {
-        let HalfOpen { irs, iss, negotiated, clock, sent_at, retransmissions, .. } = *half_open;
+        let HalfOpen { irs, iss, negotiated, clock, window, sent_at, retransmissions, .. } = *half_open;
         let mut tcb = Self::new(now, tuple, config, iss, clock, Opening::Passive);
         tcb.state = State::SynReceived;
         tcb.application.write_blocked = write_blocked;
         tcb.handshake = Handshake { send_due: false, sent_at: Some(sent_at), retransmissions };
         tcb.snd.nxt = iss + 1;
         tcb.rcv.synchronize(irs);
-        tcb.rcv.edge = tcb.rcv.nxt + u32::from(Rcv::advertise_in_syn(tcb.rcv.limit));
+        tcb.rcv.edge = tcb.rcv.nxt + u32::from(window);
         tcb.apply(now, &negotiated);
         tcb
     }
@@ -382,6 +394,7 @@ impl Tcb {
         self.snd.mss = send_mss;
         self.rcv.mss = receive_mss;
         (self.snd.shift, self.rcv.shift) = shifts.map_or((0, 0), |shifts| (shifts.send, shifts.receive));
+        self.rcv.scaling = shifts.is_some();
         self.rcv.sack = sack;
         self.rcv.timestamps = timestamp.is_some();
         if let Some(recent) = timestamp {
@@ -452,6 +465,10 @@ impl Tcb {
         self.application.soft_error
     }
 
+    pub(crate) fn last_icmp(&self) -> Option<IcmpKind> {
+        self.application.icmp
+    }
+
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }
@@ -503,8 +520,8 @@ impl Tcb {
             receive_mss: self.rcv.mss,
             send_window: self.snd.wnd,
             receive_window: self.rcv.window(),
-            send_window_scale: self.scaled().then_some(self.snd.shift),
-            receive_window_scale: self.scaled().then_some(self.rcv.shift),
+            send_window_scale: self.rcv.scaling.then_some(self.snd.shift),
+            receive_window_scale: self.rcv.scaling.then_some(self.rcv.shift),
             sack: self.rcv.sack,
             timestamps: self.rcv.timestamps,
             readable: self.receive.readable(),
@@ -515,10 +532,6 @@ impl Tcb {
             busy: self.meter.busy + busy,
             window_limited: self.meter.window_limited + window_limited,
         }
-    }
-
-    fn scaled(&self) -> bool {
-        self.snd.shift > 0 || self.rcv.shift > 0
     }
 
     /// Whether the timer of this kind is armed, and for when.

@@ -16,6 +16,7 @@ impl Tcb {
             state,
             opening,
             handshake,
+            offer,
             snd,
             rcv,
             clock,
@@ -37,7 +38,7 @@ impl Tcb {
             meter: _,
         } = self;
         let mut hasher = SipHasher13::new();
-        (tuple, state, opening, handshake, snd, rcv, clock).hash(&mut hasher);
+        (tuple, state, opening, handshake, offer, snd, rcv, clock).hash(&mut hasher);
         (recovery, congestion, timers, ack, challenges, application).hash(&mut hasher);
         (retries, keepalive_probes, persist_backoff, probe, override_silly_window, push_to).hash(&mut hasher);
         (send.base(), send.end(), receive.read_position(), receive.next()).hash(&mut hasher);

@@ -83,8 +83,12 @@ impl Snd {
 
     /// RFC 9293 §3.10.7.4: take the window from a segment that is newer than the last, and not
     /// from one that overtook it.
+    ///
+    /// A segment that acknowledges more than any before it is newer, though it repeat old data:
+    /// were its window not taken, SND.UNA would move without SND.WND, and with it the right edge
+    /// beyond what the peer ever offered (as Linux's `tcp_may_update_window`).
     pub(crate) fn may_update_window(&self, seq: SeqNumber, ack: SeqNumber) -> bool {
-        self.wl1.before(seq) || (self.wl1 == seq && self.wl2.before_eq(ack))
+        self.wl2.before(ack) || self.wl1.before(seq) || (self.wl1 == seq && self.wl2 == ack)
     }
 
     pub(crate) fn update_window(&mut self, window: u32, seq: SeqNumber, ack: SeqNumber) {
@@ -126,5 +130,6 @@ mod tests {
         assert!(snd.may_update_window(SeqNumber(5_002), SeqNumber(50)));
         assert!(!snd.may_update_window(SeqNumber(5_001), SeqNumber(100)));
         assert!(!snd.may_update_window(SeqNumber(5_000), SeqNumber(101)));
+        assert!(snd.may_update_window(SeqNumber(4_001), SeqNumber(102)), "a retransmission with news");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::acknowledge::Decision;
 use super::input::{Answer, Merged, Rejected};
+use super::rcv::UrgentByte;
 use super::transitions::Trigger;
 use super::{Cx, Tcb};
 use crate::wire::{Flags, Segment};
@@ -15,9 +16,17 @@ impl Tcb {
             return;
         }
         let Some(end) = self.receive_offset(segment.seq + u32::from(segment.urgent)) else { return };
-        let known = self.rcv.urgent_to.unwrap_or(self.receive.read_position());
+        // What was read already is urgent no more.
+        let read = self.receive.read_position();
+        let known = self.rcv.urgent_to.map_or(read, |known| known.max(read));
         if end > known {
             self.rcv.urgent_to = Some(end);
+            // The last byte of the mark before this one stays in the stream, as in Linux.
+            self.rcv.urgent_byte = match self.config.urgent_inline {
+                true => UrgentByte::Done,
+                // The mark may come later than the byte.
+                false => self.receive.byte_at(end - 1).map_or(UrgentByte::Awaited, UrgentByte::Here),
+            };
             self.raise(Event::URGENT);
         }
     }
@@ -70,7 +79,7 @@ impl Tcb {
         let Some((offset, text)) = self.trim(segment) else { return };
         let holes_before = self.receive.has_out_of_order();
         let inserted = self.receive.insert(cx.pool, offset, text);
-        self.take_urgent_byte(offset, text);
+        self.take_urgent_byte();
         if let Some(duplicate) = inserted.duplicate {
             self.report_duplicate(duplicate.start, duplicate.end);
         }
@@ -142,21 +151,29 @@ impl Tcb {
         if self.application.read_shut {
             let readable = self.receive.readable();
             self.receive.skip(cx.pool, readable);
-        } else if self.receive.readable() >= u64::from(self.config.receive_low_water)
-            || self.rcv.window() == 0
-        {
+        } else if self.reading_is_worthwhile() {
             self.wake_reader();
         }
     }
 
-    /// The last urgent byte, kept for `read_urgent`.
-    fn take_urgent_byte(&mut self, offset: u64, text: &[u8]) {
-        if self.config.urgent_inline {
+    /// Whether as much can be read as the application waits for, or as much as there is room for:
+    /// with the window all but closed no more will come (`SO_RCVLOWAT`).
+    pub(super) fn reading_is_worthwhile(&self) -> bool {
+        let readable = self.receive.readable();
+        let window_is_small = self.rcv.window() <= u32::from(self.rcv.mss);
+        readable >= u64::from(self.config.receive_low_water) || (readable > 0 && window_is_small)
+    }
+
+    /// The last urgent byte, kept for `read_urgent`, once: in order or not, and not from what is
+    /// sent again.
+    fn take_urgent_byte(&mut self) {
+        if self.rcv.urgent_byte != UrgentByte::Awaited {
             return;
         }
-        let position = self.rcv.urgent_to.and_then(|end| end.checked_sub(1 + offset));
-        if let Some(byte) = position.and_then(|position| text.get(usize::try_from(position).ok()?)) {
-            self.rcv.urgent_byte = Some(*byte);
+        let last = self.rcv.urgent_to.and_then(|end| end.checked_sub(1));
+        if let Some(byte) = last.and_then(|last| self.receive.byte_at(last)) {
+            self.rcv.urgent_byte = UrgentByte::Here(byte);
+            self.raise(Event::URGENT);
         }
     }
 
