@@ -198,7 +198,8 @@ mod tests {
         Acknowledge::new(config)
     }
 
-    // req: SHLD-19, 5681-AK3; trap: 58
+    // req: SHLD-19, 5681-AK3
+    // trap: 58
     #[test]
     fn every_second_segment_is_acknowledged_at_once_whatever_its_size() {
         let mut ack = waiting(&config(0));
