@@ -75,7 +75,8 @@ impl Pipe {
     }
 
     fn take(&mut self, now: Duration) -> Option<Vec<u8>> {
-        self.packets.pop_front_if(|(at, _)| *at <= now).map(|(_, packet)| packet)
+        self.packets.front().filter(|(at, _)| *at <= now)?;
+        self.packets.pop_front().map(|(_, packet)| packet)
     }
 
     fn next(&self) -> Option<Duration> {
