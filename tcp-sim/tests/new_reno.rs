@@ -113,7 +113,8 @@ fn d12_the_third_duplicate_halves_and_a_full_ack_deflates() {
     });
 }
 
-// req: 2525-8; trap: 48
+// req: 2525-8
+// trap: 48
 #[test]
 fn the_window_is_the_threshold_after_recovery_when_enough_is_in_flight() {
     every_wrap(|numbers| {
@@ -138,7 +139,8 @@ fn the_window_is_the_threshold_after_recovery_when_enough_is_in_flight() {
     });
 }
 
-// req: 2525-2; trap: 43
+// req: 2525-2
+// trap: 43
 #[test]
 fn d12_a_timeout_leaves_one_segment_and_slow_start() {
     every_wrap(|numbers| {
@@ -160,7 +162,8 @@ fn d12_a_timeout_leaves_one_segment_and_slow_start() {
     });
 }
 
-// req: 2525-2; trap: 43
+// req: 2525-2
+// trap: 43
 #[test]
 fn slow_start_after_a_timeout_needs_no_new_data() {
     every_wrap(|numbers| {

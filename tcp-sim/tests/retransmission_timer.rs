@@ -30,7 +30,8 @@ fn deadline(test: &Scripted) -> Option<u64> {
     Some(test.elapsed() + (at - test.now).as_millis())
 }
 
-// req: 6298-2.1, 8961-1, 2525-7; trap: 30
+// req: 6298-2.1, 8961-1, 2525-7
+// trap: 30
 #[test]
 fn the_first_syn_is_repeated_after_one_second_and_then_twice_as_late() {
     for config in [plain_config(), ConnConfig::rfc(), ConnConfig::linux()] {
@@ -96,7 +97,8 @@ fn the_rfc_profile_waits_at_least_a_second() {
     test.expect_at(220, "[P.] seq 101");
 }
 
-// req: 6298-2.5, 6298-5.5, 6298-5.6, 8961-4a, 2525-10; trap: 41
+// req: 6298-2.5, 6298-5.5, 6298-5.6, 8961-4a, 2525-10
+// trap: 41
 #[test]
 fn the_timer_doubles_up_to_its_cap() {
     every_wrap(|numbers| {
@@ -139,7 +141,8 @@ fn hundreds_of_back_offs_overflow_nothing() {
     assert_eq!(test.stats().backoff, 0);
 }
 
-// req: 6298-3a, 8961-2d; trap: 40
+// req: 6298-3a, 8961-2d
+// trap: 40
 #[test]
 fn an_ack_of_what_was_sent_twice_measures_nothing() {
     every_wrap(|numbers| {
@@ -192,7 +195,8 @@ fn an_unvarying_round_trip_keeps_a_margin() {
     assert_eq!(test.stats().totals.segments_retransmitted, 0);
 }
 
-// req: 6298-5.1; trap: 42
+// req: 6298-5.1
+// trap: 42
 #[test]
 fn the_first_data_starts_the_timer_and_the_second_does_not_move_it() {
     every_wrap(|numbers| {
@@ -222,7 +226,8 @@ fn no_timer_runs_when_all_is_acknowledged() {
     });
 }
 
-// req: 6298-5.3; trap: 42
+// req: 6298-5.3
+// trap: 42
 #[test]
 fn only_an_ack_of_new_data_restarts_the_timer() {
     every_wrap(|numbers| {
@@ -259,7 +264,8 @@ fn a_dribble_of_duplicates_does_not_put_the_timer_off() {
     });
 }
 
-// req: 6298-5.4; trap: 43
+// req: 6298-5.4
+// trap: 43
 #[test]
 fn an_expiry_sends_the_earliest_segment_alone() {
     every_wrap(|numbers| {
@@ -273,7 +279,8 @@ fn an_expiry_sends_the_earliest_segment_alone() {
     });
 }
 
-// req: 8961-3; trap: 43
+// req: 8961-3
+// trap: 43
 #[test]
 fn an_expiry_is_a_sign_of_congestion_once() {
     every_wrap(|numbers| {
@@ -326,7 +333,8 @@ fn duplicates_after_an_expiry_do_not_halve_again() {
     });
 }
 
-// req: 6298-5a; trap: 42
+// req: 6298-5a
+// trap: 42
 #[test]
 fn nothing_is_sent_again_by_the_timer_within_an_rto_of_its_last_transmission() {
     every_wrap(|numbers| {
@@ -348,7 +356,8 @@ fn nothing_is_sent_again_by_the_timer_within_an_rto_of_its_last_transmission() {
     });
 }
 
-// req: 6298-5.7; trap: 30
+// req: 6298-5.7
+// trap: 30
 #[test]
 fn after_a_lost_syn_data_waits_three_seconds() {
     every_wrap(|numbers| {
@@ -367,7 +376,8 @@ fn after_a_lost_syn_data_waits_three_seconds() {
     });
 }
 
-// req: 6298-5.7; trap: 30
+// req: 6298-5.7
+// trap: 30
 #[test]
 fn a_timestamp_tells_which_syn_was_answered() {
     every_wrap(|numbers| {
@@ -421,7 +431,8 @@ fn one_lost_syn_leaves_the_initial_window_alone() {
     }
 }
 
-// req: 6298-6a, 8961-4b, 2525-10; trap: 41
+// req: 6298-6a, 8961-4b, 2525-10
+// trap: 41
 #[test]
 fn the_back_off_stays_until_a_valid_sample() {
     every_wrap(|numbers| {

@@ -173,7 +173,8 @@ fn the_option_is_ignored_where_it_was_not_agreed_on() {
     });
 }
 
-// req: 7323-TS9, 7323-TS10; trap: 38
+// req: 7323-TS9, 7323-TS10
+// trap: 38
 #[test]
 fn a_delayed_ack_echoes_the_first_segment_it_covers() {
     every_wrap(|numbers| {
@@ -189,7 +190,8 @@ fn a_delayed_ack_echoes_the_first_segment_it_covers() {
     });
 }
 
-// req: 7323-TS9, 7323-TS11, 7323-TS12; trap: 38
+// req: 7323-TS9, 7323-TS11, 7323-TS12
+// trap: 38
 #[test]
 fn a_hole_is_answered_with_the_last_stamp_in_order_and_its_filling_with_the_fillers() {
     every_wrap(|numbers| {
@@ -204,7 +206,8 @@ fn a_hole_is_answered_with_the_last_stamp_in_order_and_its_filling_with_the_fill
     });
 }
 
-// req: 7323-TS13; trap: 38
+// req: 7323-TS13
+// trap: 38
 #[test]
 fn a_segment_that_fails_the_ack_check_leaves_no_stamp() {
     every_wrap(|numbers| {
@@ -281,7 +284,8 @@ fn each_pair_of_addresses_has_its_own_offset_which_lasts() {
     assert_eq!(first.wrapping_add(60_000), stamp("10.0.0.2:80", 61_000));
 }
 
-// req: 7323-RTT2; trap: 40
+// req: 7323-RTT2
+// trap: 40
 #[test]
 fn only_an_ack_that_moves_forward_is_measured() {
     every_wrap(|numbers| {
@@ -298,7 +302,8 @@ fn only_an_ack_that_moves_forward_is_measured() {
     });
 }
 
-// req: 7323-RTT4; trap: 40
+// req: 7323-RTT4
+// trap: 40
 #[test]
 fn an_echo_of_what_was_never_sent_is_not_measured() {
     // Zero, the future, before the connection, half of the number space away.
@@ -317,7 +322,8 @@ fn an_echo_of_what_was_never_sent_is_not_measured() {
     }
 }
 
-// req: 6298-3a; trap: 40
+// req: 6298-3a
+// trap: 40
 #[test]
 fn the_echo_tells_which_copy_of_a_retransmitted_segment_was_received() {
     every_wrap(|numbers| {
@@ -368,7 +374,8 @@ fn the_saved_stamp_never_goes_back() {
     }
 }
 
-// req: 7323-PAWS2, 7323-HP; trap: 39
+// req: 7323-PAWS2, 7323-HP
+// trap: 39
 #[test]
 fn an_older_stamp_drops_the_segment_and_is_answered() {
     every_wrap(|numbers| {
@@ -381,7 +388,8 @@ fn an_older_stamp_drops_the_segment_and_is_answered() {
     });
 }
 
-// req: 7323-PAWS2; trap: 39
+// req: 7323-PAWS2
+// trap: 39
 #[test]
 fn paws_comes_before_the_sequence_test_and_the_ack() {
     every_wrap(|numbers| {
@@ -401,7 +409,8 @@ fn paws_comes_before_the_sequence_test_and_the_ack() {
     });
 }
 
-// req: 7323-PAWS3; trap: 39
+// req: 7323-PAWS3
+// trap: 39
 #[test]
 fn a_rst_is_never_too_old() {
     every_wrap(|numbers| {
@@ -447,7 +456,8 @@ fn equal_stamps_are_all_taken() {
     });
 }
 
-// req: 7323-PAWS6; trap: 39
+// req: 7323-PAWS6
+// trap: 39
 #[test]
 fn a_stamp_older_than_24_days_says_nothing() {
     every_wrap(|numbers| {

@@ -34,7 +34,8 @@ fn the_option_is_offered_even_with_shift_zero() {
     Scripted::connecting(config, Numbers::default()).expect("[S] seq 100 <mss 1000>");
 }
 
-// req: 7323-WS2, 7323-WS6; trap: 27
+// req: 7323-WS2, 7323-WS6
+// trap: 27
 #[test]
 fn a_syn_without_the_option_gets_none_and_no_window_is_scaled() {
     every_wrap(|numbers| {
@@ -49,7 +50,8 @@ fn a_syn_without_the_option_gets_none_and_no_window_is_scaled() {
     });
 }
 
-// req: 7323-WS2; trap: 27
+// req: 7323-WS2
+// trap: 27
 #[test]
 fn a_syn_ack_without_the_option_leaves_both_shifts_at_zero() {
     every_wrap(|numbers| {
@@ -63,7 +65,8 @@ fn a_syn_ack_without_the_option_leaves_both_shifts_at_zero() {
     });
 }
 
-// req: 7323-WS3; trap: 29
+// req: 7323-WS3
+// trap: 29
 #[test]
 fn the_option_on_a_segment_without_syn_is_ignored() {
     every_wrap(|numbers| {
@@ -75,7 +78,8 @@ fn the_option_on_a_segment_without_syn_is_ignored() {
     });
 }
 
-// req: 7323-WS4; trap: 27
+// req: 7323-WS4
+// trap: 27
 #[test]
 fn the_window_of_a_syn_ack_is_not_scaled_in_either_direction() {
     every_wrap(|numbers| {
@@ -90,7 +94,8 @@ fn the_window_of_a_syn_ack_is_not_scaled_in_either_direction() {
     });
 }
 
-// req: 7323-WS5, 7323-WS7; trap: 27
+// req: 7323-WS5, 7323-WS7
+// trap: 27
 #[test]
 fn a_syn_with_the_option_is_answered_with_ours_and_the_third_segment_is_scaled() {
     every_wrap(|numbers| {
@@ -136,7 +141,8 @@ fn each_direction_has_its_own_shift() {
     });
 }
 
-// req: 7323-WS8; trap: 27
+// req: 7323-WS8
+// trap: 27
 #[test]
 fn a_shift_above_14_is_taken_for_14() {
     for shift in [14, 15, 255] {
@@ -149,7 +155,8 @@ fn a_shift_above_14_is_taken_for_14() {
     }
 }
 
-// req: 7323-WS9; trap: 27
+// req: 7323-WS9
+// trap: 27
 #[test]
 fn the_shift_stays_what_it_was_when_the_buffer_changes() {
     let mut test = accepted(config(128_000), Numbers::default(), ",wscale 7", 100);
@@ -181,7 +188,8 @@ fn a_window_that_shrinks_by_rounding_is_taken_and_holds_new_data_back() {
     });
 }
 
-// req: 7323-WR4; trap: 9
+// req: 7323-WR4
+// trap: 9
 #[test]
 fn what_is_sent_first_stays_within_the_last_window() {
     every_wrap(|numbers| {
@@ -271,7 +279,8 @@ fn what_is_sent_again_stays_within_a_shrunk_window() {
     });
 }
 
-// req: 7323-WR5; trap: 61
+// req: 7323-WR5
+// trap: 61
 #[test]
 fn data_in_flight_is_not_forgotten_when_the_window_closes_over_it() {
     every_wrap(|numbers| {

@@ -379,7 +379,9 @@ impl Recovery {
             Phase::Recovery { retransmitted, .. } => !self.sack || !retransmitted,
             Phase::Open | Phase::Loss { .. } => false,
         };
-        (at_once || self.allowance(controller) >= range.len().min(self.segment_size)).then_some(range)
+        // Otherwise there must be room for a whole segment, however short this one is (RFC 6675 §5
+        // (C)): what options have made no room for does not follow as a tail (RFC 2525 §2.14).
+        (at_once || self.allowance(controller) >= self.segment_size).then_some(range)
     }
 
     /// Why what is lost is sent again.

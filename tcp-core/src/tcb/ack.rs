@@ -210,7 +210,8 @@ mod tests {
         SeqRange::new(SeqNumber(start), SeqNumber(end))
     }
 
-    // req: 2883-5; trap: 46
+    // req: 2883-5
+    // trap: 46
     #[test]
     fn a_dsack_is_told_by_the_segment_that_carries_it() {
         let ack = SeqNumber(5_001);

@@ -109,6 +109,7 @@ impl Tcb {
         self.start_congestion_control(repeated);
         self.raise(Event::CONNECTED);
         self.wake_writer();
+        self.rcv.last_heard = cx.now;
         self.arm_keepalive(cx.now);
     }
 

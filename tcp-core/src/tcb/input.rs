@@ -71,7 +71,7 @@ impl Tcb {
         }
         self.check_timestamp(cx, segment)?;
         let text = self.check_sequence(cx, segment)?;
-        self.rcv.last_heard = cx.now;
+        self.heard(cx.now);
         if self.check_reset(cx, segment)? == Ended::Yes {
             return Ok(());
         }
@@ -150,7 +150,7 @@ impl Tcb {
         }
         // The peer lives: it answers keepalives this way, too.
         if segment.flags.ack() && segment.seq.before(self.rcv.nxt) {
-            self.rcv.last_heard = cx.now;
+            self.heard(cx.now);
         }
         // RCV.NXT - 1 is where probes stand, and FINs that are sent again; their ACK fields must
         // not be lost for ever (RFC 9293 appendix A.2, traps 2 to 4).

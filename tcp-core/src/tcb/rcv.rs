@@ -210,7 +210,8 @@ mod tests {
         assert_eq!(window_shift(65_535 << 14), 14);
     }
 
-    // req: SHLD-14, 7323-WR6, 9293-EV-27; trap: 10
+    // req: SHLD-14, 7323-WR6, 9293-EV-27
+    // trap: 10
     #[test]
     fn the_edge_never_retreats_however_the_window_is_rounded() {
         for shift in [0, 7, 10, 14] {
@@ -248,7 +249,8 @@ mod tests {
         }
     }
 
-    // req: MUST-39, LNX-WIN-2; trap: 12
+    // req: MUST-39, LNX-WIN-2
+    // trap: 12
     #[test]
     fn a_full_buffer_read_byte_by_byte_opens_in_steps_of_a_segment() {
         let mut rcv = rcv(64_000, 0);
