@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use tcp_core::{CloseReason, ConnConfig, Event};
+use tcp_core::{CloseReason, ConnConfig, Event, State};
 
 use crate::common::application::{Application, Close, OUR_STREAM, PEER_STREAM, Plan};
 use crate::common::{check_stream, stream_bytes};
@@ -15,6 +15,7 @@ use crate::sys::{self, TcpInfo};
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("both_agree_on_the_options_in_either_role", both_agree_on_the_options_in_either_role),
     ("ten_megabytes_each_way_need_no_retransmission", ten_megabytes_each_way_need_no_retransmission),
+    ("answers_carry_the_acks_and_nobody_waits_for_them", answers_carry_the_acks_and_nobody_waits_for_them),
     ("batches_of_packets_carry_as_well", batches_of_packets_carry_as_well),
     ("ten_megabytes_each_way_through_loss_over_ipv4", || lossy(false, &all())),
     ("ten_megabytes_each_way_through_loss_over_ipv6", || lossy(true, &all())),
@@ -182,6 +183,63 @@ fn judge_habits(setup: &Setup, info: &TcpInfo, host: &OurEnd) {
     assert!((1_000..50_000).contains(&info.rtt_micros), "{info:?}");
     assert!(info.data_segments_in >= info.segments_in / 2 && info.data_segments_out <= info.segments_out);
     assert!(info.window_limited_micros <= info.busy_micros);
+}
+
+fn answers_carry_the_acks_and_nobody_waits_for_them() {
+    const ROUNDS: usize = 200;
+    for seed in 0..4 {
+        let setup = Setup::new(seed);
+        let kernel = |end: KernelEnd| {
+            let mut stream = end.open();
+            stream.set_nodelay(true).expect("TCP_NODELAY");
+            let mut question = [0; 100];
+            for _ in 0..ROUNDS {
+                stream.read_exact(&mut question).expect("a question");
+                stream.write_all(&question).expect("an answer");
+            }
+            expect_end(&stream);
+            sys::tcp_info(&stream).expect("TCP_INFO")
+        };
+        let mut application = Application::new(Plan { to_send: 0, answers: false, close: Close::Never });
+        application.reads = false;
+        let (info, tally) = in_network(&setup, application, kernel, |host, _| {
+            let mut round = 0;
+            let mut answer: Vec<u8> = Vec::new();
+            host.run_until("all answers", |host| {
+                let now = host.now();
+                let mut buffer = [0; 100];
+                while let Ok(read) = host.connection.read(now, &mut buffer[..100 - answer.len()]) {
+                    answer.extend_from_slice(&buffer[..read]);
+                    if answer.len() == 100 {
+                        assert_eq!(answer, [round as u8; 100]);
+                        answer.clear();
+                        round += 1;
+                    }
+                }
+                let asked = host.application.progress.sent;
+                if asked == round && round < ROUNDS && host.connection.state() == State::Established {
+                    assert_eq!(host.connection.write(now, &[round as u8; 100]), Ok(100));
+                    host.application.progress.sent += 1;
+                    host.step();
+                }
+                round == ROUNDS
+            });
+            assert!(
+                host.elapsed() < Duration::from_secs(3),
+                "no round waits for a timer: {:?}",
+                host.elapsed()
+            );
+            host.application.reads = true;
+            let now = host.now();
+            host.connection.close(now);
+            host.run_to_the_end();
+            host.witness.tally
+        });
+        // While an ACK is quick, it does not wait for the answer.
+        assert!(tally.bare_acks <= 20, "{tally:?}");
+        assert!(tally.peer_packets <= tally.peer_data_segments + 20, "{tally:?}\n{info:?}");
+        assert_eq!((tally.retransmissions, info.retransmitted), (0, 0));
+    }
 }
 
 fn batches_of_packets_carry_as_well() {

@@ -273,7 +273,8 @@ impl Host {
         self.run_until("the end of a pause", |host| host.elapsed() >= end);
     }
 
-    fn step(&mut self) {
+    /// Everything that can be done now.
+    pub(crate) fn step(&mut self) {
         self.take_in();
         while let Some(packet) = self.back.take(self.elapsed()) {
             let now = self.now();
