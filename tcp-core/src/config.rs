@@ -82,7 +82,8 @@ pub struct ConnConfig {
     pub initial_window: InitialWindow,
     /// The first slow start threshold; none means as high as can be (RFC 5681 §3.1).
     pub initial_ssthresh: Option<u32>,
-    /// The differentiated services code point of every packet, six bits.
+    /// The differentiated services code point of every packet, six bits. Applications should not
+    /// change it in mid-connection: the network may reorder packets of two classes (RFC 9293 §3.9.2).
     pub dscp: u8,
     /// The TTL or hop limit of every packet.
     pub hop_limit: u8,

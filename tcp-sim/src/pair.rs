@@ -212,7 +212,7 @@ impl Pair {
         for from in [End::A, End::B] {
             let index = from as usize;
             while let Some(transmit) = self.ends[index].poll_transmit(self.now, &caps, &mut buf) {
-                self.send(from, transmit.reason, buf[..transmit.len].to_vec());
+                self.send(from, transmit.reason, &buf[..transmit.len]);
             }
             while let Some(event) = self.ends[index].poll_event() {
                 self.events[index] |= event;
@@ -220,13 +220,13 @@ impl Pair {
         }
     }
 
-    fn send(&mut self, from: End, reason: SendReason, bytes: Vec<u8>) {
+    fn send(&mut self, from: End, reason: SendReason, bytes: &[u8]) {
         self.sent[from as usize] += 1;
         let numbers = match from {
             End::A => self.numbers,
             End::B => Numbers { local: self.numbers.remote, remote: self.numbers.local },
         };
-        let (segment, line) = nominal_line(&bytes, reason, numbers);
+        let (segment, line) = nominal_line(bytes, reason, numbers);
         let passing = Passing { from, number: self.sent[from as usize], segment: &segment };
         let fate = (self.hook)(&passing);
         self.log.push(format!("{from:?} {line}"));
@@ -238,7 +238,7 @@ impl Pair {
             Fate::Late(by) => (1, at + by),
         };
         for _ in 0..copies {
-            self.flying.push(Flying { at, to: from.other(), bytes: bytes.clone() });
+            self.flying.push(Flying { at, to: from.other(), bytes: bytes.to_vec() });
         }
     }
 

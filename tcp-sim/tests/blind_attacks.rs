@@ -171,7 +171,7 @@ fn a_syn_changes_no_timestamp() {
     });
 }
 
-// trap: 20, 24
+// trap: 20
 #[test]
 fn the_syn_ack_that_is_repeated_for_want_of_our_ack_is_acknowledged() {
     every_wrap(|numbers| {

@@ -246,7 +246,7 @@ fn port_zero_is_nobody() {
     assert_eq!(connect("10.0.0.1:5", "10.0.0.2:5"), None);
 }
 
-// req: 9293-EV-35, 9293-EV-32
+// req: 9293-EV-35
 #[test]
 fn what_is_taken_back_before_it_is_established_resets_the_peer() {
     every_wrap(|numbers| {

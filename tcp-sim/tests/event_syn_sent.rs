@@ -208,7 +208,6 @@ fn a_syn_ack_may_carry_data() {
     });
 }
 
-// req: 9293-EV-32
 #[test]
 fn close_in_syn_sent_says_nothing_and_a_late_syn_ack_is_reset() {
     every_wrap(|numbers| {
@@ -226,7 +225,7 @@ fn close_in_syn_sent_says_nothing_and_a_late_syn_ack_is_reset() {
     });
 }
 
-// req: 9293-EV-32
+// 9293-EV-32 deviates: docs/decisions/close-while-opening.md.
 #[test]
 fn close_in_syn_received_waits_for_the_ack_of_the_syn() {
     every_wrap(|numbers| {

@@ -35,8 +35,9 @@ impl Transfer {
         let (here, there) = (([10, 0, 0, 1], 40_001).into(), ([10, 0, 0, 2], 80).into());
         let seed = Seed::for_test(7);
         Self {
-            client: Connection::connect(now, here, there, config.clone(), &seed).unwrap(),
-            server: Connection::listen(now, there, config, &seed).unwrap(),
+            client: Connection::connect(now, here, there, config.clone(), &seed)
+                .expect("the configuration works"),
+            server: Connection::listen(now, there, config, &seed).expect("the configuration works"),
             now,
             block: Bytes::from((0..1u32 << 20).map(|index| (index % 251) as u8).collect::<Vec<_>>()),
             packet: vec![0; 65_535],
@@ -118,7 +119,7 @@ fn verified(bytes: &[u8]) -> Rx<'_> {
 fn more_than_four_gigabytes(sack: bool) {
     let mut transfer = Transfer::new(sack);
     transfer.run();
-    let totals = transfer.client.stats().unwrap().totals;
+    let totals = transfer.client.stats().expect("connected").totals;
     assert!(totals.fast_recoveries > 5, "{totals:?}");
     assert!(totals.bytes_acknowledged > 1 << 32);
 }

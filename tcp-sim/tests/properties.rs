@@ -3,7 +3,6 @@
 
 mod seeds;
 
-use tcp_core::{ConnConfig, Connection, Duration, Instant, Seed, TxCaps};
 use tcp_sim::{Interpreter, Op, Random, Side, Stream};
 
 /// The steps that a seed stands for.

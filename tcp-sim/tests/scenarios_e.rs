@@ -73,6 +73,24 @@ fn e2_a_prompt_close_of_the_passive_side_takes_three_segments() {
 }
 
 #[test]
+fn e2_a_fin_that_comes_with_the_last_text_is_one_segment_and_waits_as_well() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.inject("[FP.] seq 5001 ack 101 len 100");
+        test.advance(MS(39));
+        test.expect_none();
+        test.write(b"answer");
+        test.expect_data(5_001, 5_101);
+        test.close();
+        test.expect("[P.] seq 101:107 ack 5102 len 6");
+        test.expect("[F.] seq 107 ack 5102");
+        test.expect_none();
+        test.inject("[.] seq 5102 ack 108");
+        assert_eq!((test.state(), test.close_reason()), (State::Closed, Some(CloseReason::Finished)));
+    });
+}
+
+#[test]
 fn e3_both_ends_that_close_at_once_go_through_closing_to_time_wait() {
     every_wrap(|numbers| {
         let mut pair = pair(numbers);

@@ -122,6 +122,73 @@ fn what_is_corked_is_gathered_but_not_for_ever() {
     });
 }
 
+// req: MAY-15
+#[test]
+fn a_write_that_announces_no_more_pushes_what_waited() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        assert_eq!(test.connection.write_more(test.now, &[1; 100]), Ok(100));
+        test.drain();
+        test.expect_none();
+        test.write(&[2; 10]);
+        test.expect("[P.] seq 101:211 ack 5001");
+        // What waited may leave before, in full segments, without a push.
+        test.inject("[.] seq 5001 ack 211");
+        assert_eq!(test.connection.write_more(test.now, &[1; 1_100]), Ok(1_100));
+        test.drain();
+        test.expect("[.] seq 211:1211 ack 5001");
+        test.expect_none();
+    });
+}
+
+// req: MUST-19
+#[test]
+fn slow_start_congestion_avoidance_and_back_off() {
+    every_wrap(|numbers| {
+        let mut test =
+            Scripted::established(with(|config| config.initial_window = InitialWindow::Segments(2)), numbers);
+        test.write_len(200_000);
+        let window = |test: &Scripted| test.stats().congestion_window;
+        let mut acknowledged = 101;
+        let mut round = |test: &mut Scripted| {
+            for _ in 0..test.take_sent().len() {
+                acknowledged += 1_000;
+                test.inject(&format!("[.] seq 5001 ack {acknowledged} win 65535"));
+            }
+        };
+        // Slow start doubles what is in flight in each round trip.
+        for flight in [2, 4, 8] {
+            assert_eq!((window(&test), test.stats().in_flight), (flight * 1_000, flight * 1_000));
+            round(&mut test);
+        }
+        assert_eq!(window(&test), 16_000);
+        // A timeout: one segment, half of the flight as the threshold, and twice the time.
+        test.take_sent();
+        let rto = test.stats().rto;
+        for doubled in [1, 2, 4] {
+            test.advance(rto * doubled);
+            assert_eq!(test.take_sent().len(), 1);
+            assert_eq!(test.stats().rto, rto * (2 * doubled));
+        }
+        assert_eq!((window(&test), test.stats().slow_start_threshold), (1_000, 8_000));
+        // Everything was there; from the threshold on one segment more for each round trip.
+        test.inject("[.] seq 5001 ack 30101 win 65535");
+        let mut acknowledged = 30_101;
+        for _ in 0..10 {
+            let before = window(&test);
+            for _ in 0..test.take_sent().len() {
+                acknowledged += 1_000;
+                test.inject(&format!("[.] seq 5001 ack {acknowledged} win 65535"));
+            }
+            let after = window(&test);
+            if before >= 8_000 {
+                assert!(after > before && after <= before + 1_000, "{before} to {after}");
+            }
+        }
+        assert!(window(&test) >= 9_000);
+    });
+}
+
 // req: MAY-17
 #[test]
 fn the_push_flag_makes_no_difference_to_delivery() {

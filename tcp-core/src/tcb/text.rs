@@ -58,10 +58,15 @@ impl Tcb {
             self.acknowledge_at_once(SendReason::Ack);
         }
         self.take_text_of(cx, segment, merged);
-        if segment.flags.fin() {
-            self.note_fin(text_end, !segment.payload.is_empty());
+        let has_text = !segment.payload.is_empty();
+        if self.rcv.fin == Some(self.rcv.nxt) {
+            // RFC 5681 §4.2: the hole before a FIN that came too early is filled.
+            self.acknowledge_at_once(SendReason::Ack);
         }
-        self.take_fin_in_order(cx);
+        if segment.flags.fin() {
+            self.note_fin(text_end, has_text);
+        }
+        self.take_fin_in_order(cx, has_text);
         Ok(())
     }
 
@@ -173,7 +178,7 @@ impl Tcb {
     }
 
     /// Eighth: FIN. It waits for the bytes before it (scenario E10); the first one counts.
-    fn note_fin(&mut self, seq: SeqNumber, follows_text: bool) {
+    fn note_fin(&mut self, seq: SeqNumber, has_text: bool) {
         // What lies beyond the window was trimmed away, the FIN too; at its very edge it needs no
         // room and is taken (trap 14).
         let within = seq.after_eq(self.rcv.nxt) && seq.before_eq(self.rcv.edge);
@@ -182,20 +187,20 @@ impl Tcb {
         }
         self.rcv.fin.get_or_insert(seq);
         // Text out of order has asked for its duplicate ACK: there is one for each segment.
-        if seq != self.rcv.nxt && !follows_text {
+        if seq != self.rcv.nxt && !has_text {
             self.ack.duplicate(!self.rcv.sack);
         }
     }
 
     /// The peer's FIN is in order: the end of the stream.
-    fn take_fin_in_order(&mut self, cx: &mut Cx<'_>) {
+    fn take_fin_in_order(&mut self, cx: &mut Cx<'_>, has_text: bool) {
         if self.rcv.fin != Some(self.rcv.nxt) {
             return;
         }
         self.rcv.nxt += 1;
         self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
         self.wake_reader();
-        let decision = self.ack.fin_in_order();
+        let decision = self.ack.fin_in_order(has_text);
         match self.state {
             State::Established => {
                 self.move_to(cx, Trigger::Fin);

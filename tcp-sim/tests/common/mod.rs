@@ -317,7 +317,9 @@ fn read(bytes: &[u8]) -> Result<Read, String> {
     if length != bytes.len() {
         return Err(format!("{} bytes, of which the IP header says {length}", bytes.len()));
     }
-    if checksum.ok() != Some(tcp.checksum()) {
+    // Both zeros of ones' complement are right (RFC 1624 §3): the kernel sends either.
+    let normal = |sum: u16| if sum == 0xffff { 0 } else { sum };
+    if checksum.ok().map(normal) != Some(normal(tcp.checksum())) {
         return Err("the TCP checksum is wrong".into());
     }
     // The four bits between the data offset and the flags (RFC 9293 §3.1); the last is AE.

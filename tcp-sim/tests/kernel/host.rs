@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{self, Duration};
@@ -133,6 +133,29 @@ fn ip(arguments: &str) -> Result<(), String> {
     Err(format!("`ip {arguments}`: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
+/// A link that was set up takes its first packets a moment later; what is sent before is lost.
+fn wait_for_packets(tun: &mut File, theirs: SocketAddr, ours: SocketAddr) {
+    let start = time::Instant::now();
+    let mut buffer = [0; 2_048];
+    while start.elapsed() < LIMIT {
+        let probe = UdpSocket::bind((theirs.ip(), 0)).and_then(|socket| socket.send_to(b"?", ours));
+        while let Ok(length) = tun.read(&mut buffer) {
+            if probe.is_ok() && protocol_of(&buffer[..length]) == Some(17) {
+                // The others of these are skipped like everything that is not TCP.
+                return;
+            }
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("no packet of the kernel came through the TUN");
+}
+
+/// The protocol behind the IP header.
+fn protocol_of(packet: &[u8]) -> Option<u8> {
+    let place = if packet.first()? >> 4 == 4 { 9 } else { 6 };
+    packet.get(place).copied()
+}
+
 /// Runs a test in a namespace of its own: `kernel` is the peer's application, in a thread of its
 /// own, and `ours` drives our end.
 ///
@@ -180,9 +203,10 @@ impl Host {
             }
             Ok(tun)
         };
-        let tun = prepare().unwrap_or_else(|error| panic!("{error}"));
+        let mut tun = prepare().unwrap_or_else(|error| panic!("{error}"));
         let (ours, theirs) = if setup.ipv6 { ("fd09::1", "fd09::2") } else { ("10.9.0.1", "10.9.0.2") };
         let (ours, theirs) = (socket(ours, 40_001), socket(theirs, 7_000));
+        wait_for_packets(&mut tun, theirs, ours);
         let mut config = setup.config.clone();
         config.mtu = MTU;
         let seed = Seed::for_test(setup.seed);
@@ -275,12 +299,8 @@ impl Host {
         let mut buffer = [0; 65_536];
         while let Ok(length) = self.tun.read(&mut buffer) {
             let packet = &buffer[..length];
-            let protocol = match packet.first().map(|byte| byte >> 4) {
-                Some(4) => packet.get(9),
-                _ => packet.get(6),
-            };
             // Neighbour discovery and the like are not for us.
-            if protocol != Some(&6) {
+            if protocol_of(packet) != Some(6) {
                 continue;
             }
             let now = self.elapsed();
