@@ -157,6 +157,10 @@ impl End {
         }
         self.acknowledged = Some(segment.ack);
         let edge = segment.ack + (u32::from(segment.window) << shift);
+        if segment.flags.syn() && segment.window == u16::MAX && self.promised.is_some() {
+            // A SYN-ACK that is sent again has no way to say more (RFC 7323 §2.2).
+            return Ok(());
+        }
         // Less than a unit of the scale may be lost to rounding (RFC 7323 §2.4).
         let rounding = (1 << shift) - 1;
         if self.promised.is_some_and(|promised| (edge + rounding).before(promised)) {
