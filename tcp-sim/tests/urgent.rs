@@ -255,3 +255,58 @@ fn urgent_data_is_told_of_when_no_room_is_left() {
     assert_eq!(test.take_events(), Event::URGENT);
     assert_eq!(test.connection.urgent_remaining(), Some(10_001));
 }
+
+// trap: 62
+#[test]
+fn the_pointer_is_computed_anew_for_each_segment_and_ends_with_the_mark() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.connection.write_urgent(test.now, &[1; 2_500]).unwrap();
+        test.connection.write(test.now, &[2; 2_000]).unwrap();
+        test.drain();
+        test.expect("[U.] seq 101:1101 urg 2500");
+        test.expect("[U.] seq 1101:2101 urg 1500");
+        test.expect("[U.] seq 2101:3101 urg 500");
+        let past = test.expect("[.] seq 3101:4101");
+        assert!(!past.line.contains("urg"), "{}", past.line);
+        test.take_sent();
+        // Sent again from another place, with another offset.
+        test.inject("[.] seq 5001 ack 1601");
+        let rto = test.stats().rto;
+        test.advance(rto);
+        test.expect("[U.] seq 1601:2601 urg 1000");
+    });
+}
+
+// trap: 62
+#[test]
+fn a_mark_too_far_ahead_is_told_with_the_largest_pointer() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.connection.write(test.now, &[1; 70_000]).unwrap();
+        test.connection.write_urgent(test.now, &[2; 10]).unwrap();
+        test.drain();
+        test.expect("[U.] seq 101:1101 urg 65535");
+        for _ in 0..3 {
+            test.expect("[U.] urg 65535");
+        }
+        test.expect("[U.] seq 4101:5101 urg 65535");
+        test.expect("[U.] seq 5101:6101 urg 65010");
+    });
+}
+
+// trap: 62
+#[test]
+fn urgent_data_goes_segment_by_segment_whatever_the_device_takes() {
+    // A device that cuts a super-segment would repeat one pointer in all of its parts.
+    let mut test = Scripted::established(plain_config(), Default::default());
+    test.caps.max_segments = 40;
+    test.connection.write_urgent(test.now, &[1; 2_500]).unwrap();
+    test.connection.write(test.now, &[2; 4_500]).unwrap();
+    test.drain();
+    for line in ["seq 101:1101 urg 2500", "seq 1101:2101 urg 1500", "seq 2101:3101 urg 500"] {
+        test.expect(line);
+    }
+    // Past the mark they are merged again.
+    test.expect("seq 3101:7101");
+}

@@ -185,7 +185,11 @@ impl Tcb {
         let allowance = self.recovery.allowance(self.congestion.get());
         let buffer =
             u32::try_from(room.buffer.saturating_sub(HEADER_LEN + options.encoded_len())).unwrap_or(u32::MAX);
-        let most = full.saturating_mul(room.segments).min(buffer).min(u32::from(u16::MAX) - 120);
+        // A device that cuts a super-segment repeats the urgent pointer, which names another byte in
+        // each part (trap 62).
+        let urgent = self.snd.urgent_to.is_some_and(|to| to > self.next_offset());
+        let segments = if urgent { 1 } else { room.segments };
+        let most = full.saturating_mul(segments).min(buffer).min(u32::from(u16::MAX) - 120);
         let mut length = unsent.min(usable).min(allowance).min(most);
         if length >= full {
             // The rest is judged by itself.
