@@ -26,7 +26,8 @@ pub struct ConnConfig {
     pub receive_buffer: BufferLimit,
     /// Bytes that may wait to be sent or acknowledged.
     pub send_buffer: BufferLimit,
-    /// Raise WRITABLE only while fewer bytes than this are unsent (`TCP_NOTSENT_LOWAT`).
+    /// Take no more than this many bytes that are not sent yet, and raise WRITABLE when fewer than
+    /// half of them are left (`TCP_NOTSENT_LOWAT`).
     pub unsent_low_water: Option<u32>,
     /// Raise READABLE only when at least this many bytes can be read, or the stream has ended
     /// (`SO_RCVLOWAT`).
@@ -81,7 +82,8 @@ pub struct ConnConfig {
     pub initial_window: InitialWindow,
     /// The first slow start threshold; none means as high as can be (RFC 5681 §3.1).
     pub initial_ssthresh: Option<u32>,
-    /// The differentiated services code point of every packet, six bits.
+    /// The differentiated services code point of every packet, six bits. Applications should not
+    /// change it in mid-connection: the network may reorder packets of two classes (RFC 9293 §3.9.2).
     pub dscp: u8,
     /// The TTL or hop limit of every packet.
     pub hop_limit: u8,

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::buffer::Pool;
 use crate::tcb::{Cx, HalfOpen, More, Tcb, TimeWait};
-use crate::wire::Segment;
+use crate::wire::{IcmpKind, Segment};
 use crate::{
     CloseReason, ConfigError, ConnConfig, ConnStats, ConnectError, DropCounters, FourTuple, Instant,
     Observer, ReadError, Seed, SendReason, SoftError, State, TimerKind, WriteError, is_usable_peer,
@@ -280,6 +280,12 @@ impl<O: Observer> Connection<O> {
 
     /// Ends the connection at once: the peer gets a RST, and what was not sent is discarded.
     pub fn abort(&mut self, now: Instant) {
+        let now = self.advance(now);
+        if let Phase::HalfOpen { tuple, half_open, .. } = &self.phase {
+            // The peer may take itself for connected (RFC 9293 §3.10.5).
+            let (tuple, reset) = (*tuple, half_open.reset(now));
+            self.reply(tuple, reset.to_segment(&tuple), reset.reason);
+        }
         self.close_early();
         let reset = self.on_tcb(now, None, |tcb, cx| tcb.abort(cx));
         self.finish(self.now, reset);
@@ -395,6 +401,21 @@ impl<O> Connection<O> {
     #[must_use]
     pub fn soft_error(&self) -> Option<SoftError> {
         self.tcb().and_then(Tcb::soft_error)
+    }
+
+    /// What the network last said of our segments, if it was believed: why the connection failed
+    /// with [`CloseReason::Unreachable`] or [`CloseReason::Refused`], or what the last WARNING was
+    /// about.
+    #[must_use]
+    pub fn last_icmp(&self) -> Option<IcmpKind> {
+        self.tcb().and_then(Tcb::last_icmp)
+    }
+
+    /// Whether the next byte to be read is the last urgent one, or the one behind it if it is taken
+    /// out of the stream (`SIOCATMARK`).
+    #[must_use]
+    pub fn at_urgent_mark(&self) -> bool {
+        self.tcb().is_some_and(Tcb::at_urgent_mark)
     }
 
     /// How many bytes of urgent data, and before it, are still to be read.

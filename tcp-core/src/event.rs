@@ -20,7 +20,8 @@ impl Event {
     pub const READABLE: Self = Self(1 << 1);
     /// There is room to write, or a reason why there never will be.
     pub const WRITABLE: Self = Self(1 << 2);
-    /// The peer announced urgent data, or moved its end forward.
+    /// The peer announced urgent data, or moved its end forward; or the last urgent byte, which
+    /// [`read_urgent`](crate::Connection::read_urgent) reads, has come after its announcement.
     pub const URGENT: Self = Self(1 << 3);
     /// A soft error: retransmissions have passed R1, or ICMP spoke; see `soft_error`.
     pub const WARNING: Self = Self(1 << 4);

@@ -38,9 +38,11 @@ mod network;
 pub mod offload;
 mod op;
 mod oracle;
+pub mod pair;
 mod random;
 pub mod scripted;
 mod shrink;
+pub mod states;
 mod stream;
 
 pub use application::{Application, Ending, Report, Talker, TalkerConfig};

@@ -161,10 +161,12 @@ impl End {
             // A SYN-ACK that is sent again has no way to say more (RFC 7323 §2.2).
             return Ok(());
         }
-        if self.promised.is_some_and(|promised| edge.before(promised)) {
+        // Less than a unit of the scale may be lost to rounding (RFC 7323 §2.4).
+        let rounding = (1 << shift) - 1;
+        if self.promised.is_some_and(|promised| (edge + rounding).before(promised)) {
             return Err(format!("took back the window's edge from {:?} to {edge}", self.promised));
         }
-        self.promised = Some(edge);
+        self.promised = Some(self.promised.map_or(edge, |promised| promised.max(edge)));
         Ok(())
     }
 

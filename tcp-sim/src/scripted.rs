@@ -24,7 +24,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use tcp_core::wire::{Segment, SegmentText};
+use tcp_core::wire::{Flags, IcmpKind, IpHeader, Segment, SegmentText, TcpPacket};
 use tcp_core::{
     BufferLimit, CloseReason, ConnConfig, ConnStats, Connection, Disposition, Duration, Event, Framing,
     Instant, ReadError, Rx, RxMeta, Seed, SendReason, SeqNumber, SeqRange, State, TxCaps,
@@ -39,6 +39,8 @@ pub const PEER_WINDOW: u16 = 20_000;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const REMOTE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+/// Who sends ICMP errors.
+const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
 const LOCAL_PORT: u16 = 40_001;
 const REMOTE_PORT: u16 = 80;
 
@@ -231,6 +233,39 @@ impl Scripted {
         disposition
     }
 
+    /// A router says something about the segment of ours that had the nominal number `seq`.
+    ///
+    /// # Panics
+    /// If ICMP for IPv4 cannot say it.
+    pub fn inject_icmp(&mut self, kind: IcmpKind, seq: u32) -> Disposition {
+        let bytes = self.icmp_packet(kind, seq);
+        let disposition = self.connection.handle_packet(self.now, Rx::new(&bytes));
+        self.drain();
+        disposition
+    }
+
+    /// The packet of [`inject_icmp`](Self::inject_icmp).
+    ///
+    /// # Panics
+    /// If ICMP for IPv4 cannot say it.
+    #[must_use]
+    pub fn icmp_packet(&self, kind: IcmpKind, seq: u32) -> Vec<u8> {
+        let segment = Segment {
+            src_port: LOCAL_PORT,
+            dst_port: REMOTE_PORT,
+            seq: SeqNumber(seq) + self.numbers.local,
+            flags: Flags::ACK,
+            ..Segment::default()
+        };
+        let packet = TcpPacket { ip: IpHeader::new(LOCAL, REMOTE), segment };
+        let mut quoted = vec![0; packet.len()];
+        packet.emit(&mut quoted).expect("it fits");
+        let mut bytes = vec![0; 576];
+        let length = kind.emit(&IpHeader::new(ROUTER, LOCAL), &quoted, &mut bytes).expect("IPv4 can say it");
+        bytes.truncate(length);
+        bytes
+    }
+
     fn hand_in(&mut self, line: &str) -> Disposition {
         let bytes = self.peer_segment(line);
         let meta = RxMeta { src: REMOTE, dst: LOCAL };
@@ -298,7 +333,7 @@ impl Scripted {
         self.note_events();
         while let Some(transmit) = self.connection.poll_transmit(self.now, &self.caps, &mut buf) {
             let bytes = buf[..transmit.len].to_vec();
-            let line = self.nominal(&bytes);
+            let line = self.nominal(&bytes, transmit.reason);
             self.sent.push_back(SentSegment { at: self.now, reason: transmit.reason, line, bytes });
         }
         self.note_events();
@@ -311,19 +346,8 @@ impl Scripted {
     }
 
     /// A segment of ours as text, with nominal numbers.
-    fn nominal(&self, bytes: &[u8]) -> String {
-        let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
-        let Numbers { local, remote } = self.numbers;
-        if segment.flags.rst() && segment.seq == SeqNumber(0) && segment.flags.ack() {
-            // A RST for nothing stands at zero, not in our sequence space.
-        } else {
-            segment.seq = segment.seq - local;
-        }
-        if segment.flags.ack() {
-            segment.ack = segment.ack - remote;
-        }
-        shift_sacks(&mut segment, 0u32.wrapping_sub(remote));
-        segment.to_string()
+    fn nominal(&self, bytes: &[u8], reason: SendReason) -> String {
+        nominal_line(bytes, reason, self.numbers).1
     }
 
     // Looking.
@@ -368,6 +392,12 @@ impl Scripted {
                 self.describe()
             );
         }
+    }
+
+    /// Whether anything was sent and not looked at.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        !self.sent.is_empty()
     }
 
     /// Everything sent and not looked at.
@@ -482,8 +512,25 @@ impl Scripted {
     }
 }
 
+/// A segment with nominal numbers, and as text; `numbers.local` are those of its sender.
+pub(crate) fn nominal_line(bytes: &[u8], reason: SendReason, numbers: Numbers) -> (Segment<'_>, String) {
+    let mut segment = Segment::parse(bytes).expect("what we send can be parsed");
+    let Numbers { local, remote } = numbers;
+    if reason == SendReason::Refuse && segment.flags.ack() {
+        // A RST for nothing stands at zero, not in our sequence space.
+    } else {
+        segment.seq = segment.seq - local;
+    }
+    if segment.flags.ack() {
+        segment.ack = segment.ack - remote;
+    }
+    shift_sacks(&mut segment, 0u32.wrapping_sub(remote));
+    let line = segment.to_string();
+    (segment, line)
+}
+
 /// Scripts begin at a time that is not zero, so that nothing hangs on zero.
-fn start() -> Instant {
+pub(crate) fn start() -> Instant {
     Instant::from_secs(1_000)
 }
 
@@ -507,7 +554,7 @@ fn shift_sacks(segment: &mut Segment<'_>, by: u32) {
 }
 
 /// Whether a line agrees with a pattern in all that the pattern says.
-fn agrees(line: &str, pattern: &str) -> Result<(), String> {
+pub(crate) fn agrees(line: &str, pattern: &str) -> Result<(), String> {
     let actual = Parts::of(line);
     let wanted = Parts::of(pattern);
     let pairs = [

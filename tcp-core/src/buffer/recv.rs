@@ -210,6 +210,15 @@ impl ReceiveBuffer {
         copied
     }
 
+    /// The byte at `offset`, in order or not, if it is here.
+    #[must_use]
+    pub fn byte_at(&self, offset: u64) -> Option<u8> {
+        let assembly = self.assembly.as_deref()?;
+        let in_order = (self.read..self.next).contains(&offset);
+        let is_here = in_order || assembly.ranges().contains(offset);
+        assembly.byte_at(offset).filter(|_| is_here)
+    }
+
     /// Hands the readable bytes to `reader`, piece after piece, without a copy. It says how many of a piece it has
     /// consumed, and is done when that is not all of it. Says how many bytes it consumed in all.
     pub fn read_with(&mut self, pool: &mut Pool, reader: impl FnMut(&[u8]) -> usize) -> u64 {

@@ -7,7 +7,8 @@ use alloc::sync::Arc;
 
 use super::{Connection, MAX_REPLIES, Phase, Reply, context};
 use crate::tcb::{
-    Clock, HalfOpen, HalfOpenTimeout, HalfOpenVerdict, Merged, Reset, Tcb, TimeWaitVerdict, ip_header_len,
+    Clock, HalfOpen, HalfOpenTimeout, HalfOpenVerdict, Merged, Outcome, Reset, Tcb, TimeWaitVerdict,
+    ip_header_len,
 };
 use crate::wire::{
     IcmpError, IpPacket, Malformed, PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, Segment, checksum,
@@ -118,11 +119,15 @@ impl<O: Observer> Connection<O> {
             }
             Phase::Open { tuple, tcb, .. } if from == *tuple && tcb.state() != State::Closed => {
                 let mut cx = context(now, &mut self.pool, &mut self.observer);
-                let outcome = tcb.on_segment(&mut cx, segment, merged);
-                self.finish(now, outcome.reset);
-                match outcome.disposition {
-                    Disposition::Dropped(reason) => Err(reason),
-                    other => Ok(other),
+                let Outcome { rejected, reset } = tcb.on_segment(&mut cx, segment, merged);
+                self.finish(now, reset);
+                match (rejected, reset) {
+                    (None, _) => Ok(Disposition::Taken),
+                    (Some(reason), None) => Err(reason),
+                    (Some(reason), Some(_)) => {
+                        self.drops.count(reason);
+                        Ok(Disposition::Reset)
+                    }
                 }
             }
             // CLOSED (RFC 9293 §3.10.7.1).
@@ -259,6 +264,10 @@ impl<O: Observer> Connection<O> {
     pub(super) fn finish(&mut self, now: Instant, reset: Option<Reset>) {
         let Phase::Open { tuple, tcb, time_wait } = &mut self.phase else { return };
         let tuple = *tuple;
+        if tcb.state() != State::TimeWait {
+            // Aborted (RFC 9293 §3.10.5).
+            *time_wait = None;
+        }
         if tcb.state() == State::TimeWait && time_wait.is_none() {
             let value = tcb.to_time_wait(now);
             let ack = tcb.owes_ack().then(|| value.ack(now, &tuple));
@@ -272,7 +281,7 @@ impl<O: Observer> Connection<O> {
         }
     }
 
-    fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
+    pub(super) fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
         if self.replies.len() < MAX_REPLIES {
             self.replies.push_back(Reply { tuple, segment, reason });
         }

@@ -29,7 +29,8 @@ pub(crate) struct Recovery {
     /// What fast recovery without SACK adds to the window (RFC 5681 §3.2 steps 3 to 6); negative
     /// while partial ACKs deflate it (RFC 6582 §3.2 step 3).
     inflation: i64,
-    /// Bytes sent on the first two duplicate ACKs (RFC 3042); no part of FlightSize.
+    /// Bytes sent beyond the window on the first two duplicate ACKs (RFC 3042); no part of
+    /// FlightSize.
     limited_transmit: u32,
     /// What was sent before this was sent with the window as the limit.
     limited_to: SeqNumber,
@@ -45,8 +46,9 @@ enum Phase {
     Open,
     /// Losses found by ACKs are repaired until this is acknowledged.
     Recovery { until: SeqNumber, partial_ack_seen: bool, retransmitted: bool },
-    /// Everything is sent again after a timeout until this is acknowledged.
-    Loss { until: SeqNumber },
+    /// Everything is sent again after a timeout until this is acknowledged; whether anything was
+    /// since the last expiry.
+    Loss { until: SeqNumber, advanced: bool },
 }
 
 /// What an ACK says.
@@ -103,11 +105,13 @@ impl Recovery {
     }
 
     /// A range is sent for the first time.
-    pub(crate) fn on_sent(&mut self, now: Instant, range: SeqRange) {
-        if self.is_limited_transmit() {
-            self.limited_transmit = self.limited_transmit.saturating_add(range.len());
-        }
+    pub(crate) fn on_sent(&mut self, now: Instant, range: SeqRange, controller: &dyn Controller) {
         self.board.push(range, now);
+        if self.is_limited_transmit() {
+            // What goes beyond the window; with SACK the pipe has made room for it.
+            let beyond = self.board.outstanding().saturating_sub(controller.window());
+            self.limited_transmit = beyond.min(self.limited_transmit.saturating_add(range.len()));
+        }
     }
 
     /// A range is sent again.
@@ -144,6 +148,10 @@ impl Recovery {
                 self.take_sample(ack.now, sample, flight_before, config);
             }
             self.duplicate_acks = 0;
+            // The marks come along, lest they seem to lie ahead after 2³¹ bytes. Only more than
+            // `recover` counts, so it stays one behind.
+            self.recover = self.recover.max(ack.ack - 1);
+            self.limited_to = self.limited_to.max(ack.ack);
         } else if if self.sack { newly_sacked > 0 } else { ack.duplicate } {
             self.duplicate_acks = self.duplicate_acks.saturating_add(1);
         }
@@ -188,10 +196,9 @@ impl Recovery {
     fn advance(&mut self, ack: SeqNumber, delivered: &Delivered, controller: &mut dyn Controller) {
         self.limited_transmit = 0;
         controller.on_ack(delivered);
-        if let Phase::Loss { until } = self.phase {
-            if ack.after_eq(until) {
-                self.phase = Phase::Open;
-            }
+        if let Phase::Loss { until, .. } = self.phase {
+            self.phase =
+                if ack.after_eq(until) { Phase::Open } else { Phase::Loss { until, advanced: true } };
         }
     }
 
@@ -288,7 +295,8 @@ impl Recovery {
         next: SeqNumber,
         controller: &mut dyn Controller,
     ) -> (Option<SeqRange>, Reneged) {
-        let first = !matches!(self.phase, Phase::Loss { .. }) || self.backoff == 0;
+        // Once for each segment that the timer sends again (RFC 5681 §3.1, equation 4).
+        let first = !matches!(self.phase, Phase::Loss { advanced: false, .. });
         controller.on_congestion(Congestion::Timeout { flight: self.board.outstanding(), first });
         // RFC 2018 §8: the first range cannot be SACKed unless the receiver has dropped it since.
         let reneged = match self.board.first() {
@@ -299,7 +307,10 @@ impl Recovery {
             _ => Reneged::No,
         };
         let lost = self.board.mark_all_lost();
-        self.phase = Phase::Loss { until: next };
+        // What is sent again is limited by the loss window, however little was sent before: it
+        // must grow again (RFC 5681 §3.1).
+        self.limited_to = next;
+        self.phase = Phase::Loss { until: next, advanced: false };
         // RFC 6582 §3.2 step 4.
         self.recover = next;
         self.duplicate_acks = 0;
@@ -340,7 +351,7 @@ impl Recovery {
     }
 
     fn is_limited_transmit(&self) -> bool {
-        !self.sack && self.phase == Phase::Open && (1..DUPLICATE_THRESHOLD).contains(&self.duplicate_acks)
+        self.phase == Phase::Open && (1..DUPLICATE_THRESHOLD).contains(&self.duplicate_acks)
     }
 
     /// The congestion window as it is in force now, inflation included.
@@ -352,7 +363,7 @@ impl Recovery {
     /// How many bytes may leave now.
     pub(crate) fn allowance(&self, controller: &dyn Controller) -> u32 {
         let mut window = self.window(controller);
-        if self.is_limited_transmit() {
+        if self.is_limited_transmit() && !self.sack {
             // RFC 3042: one segment for each of the first two duplicate ACKs; cwnd stays.
             window = window.saturating_add(self.duplicate_acks * self.segment_size);
         }
@@ -368,7 +379,9 @@ impl Recovery {
             Phase::Recovery { retransmitted, .. } => !self.sack || !retransmitted,
             Phase::Open | Phase::Loss { .. } => false,
         };
-        (at_once || self.allowance(controller) >= range.len().min(self.segment_size)).then_some(range)
+        // Otherwise there must be room for a whole segment, however short this one is (RFC 6675 §5
+        // (C)): what options have made no room for does not follow as a tail (RFC 2525 §2.14).
+        (at_once || self.allowance(controller) >= self.segment_size).then_some(range)
     }
 
     /// Why what is lost is sent again.
@@ -400,6 +413,11 @@ impl Recovery {
 
     pub(crate) fn is_repairing(&self) -> bool {
         self.phase != Phase::Open
+    }
+
+    /// The first range that is not acknowledged.
+    pub(crate) fn first_unacknowledged(&self) -> Option<SeqRange> {
+        self.board.first().map(|first| first.range)
     }
 
     /// Bytes sent and not acknowledged.

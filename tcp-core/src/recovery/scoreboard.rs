@@ -52,6 +52,11 @@ pub(crate) struct Scoreboard {
     highest_sacked: SeqNumber,
 }
 
+/// With so many ranges, SACK blocks cut no further: only ranges that lie wholly within a block are
+/// marked. A peer that reports single bytes would make the scoreboard as large as the window, and
+/// every ACK as expensive (CVE-2019-11478).
+const MOST_CUT: usize = 8_192;
+
 impl Scoreboard {
     /// Bytes sent and not acknowledged.
     pub(crate) fn outstanding(&self) -> u32 {
@@ -123,6 +128,10 @@ impl Scoreboard {
         if removed.retransmitted {
             removed.first_sent = None;
         }
+        // The marks come along, lest they seem to lie ahead after 2³¹ bytes.
+        self.lost_from = self.lost_from.max(ack);
+        self.judged_to = self.judged_to.max(ack);
+        self.highest_sacked = self.highest_sacked.max(ack);
         if self.ranges.is_empty() {
             // Nothing is held while nothing is in flight.
             self.ranges = VecDeque::new();
@@ -133,10 +142,15 @@ impl Scoreboard {
     /// The receiver holds `block`. Gives the bytes that were not known to be held.
     pub(crate) fn sack(&mut self, block: SeqRange) -> u32 {
         let mut newly = 0;
-        let Some(mut index) = self.split_at(block.start) else { return 0 };
-        self.split_at(block.end);
+        let mut index = if self.ranges.len() < MOST_CUT {
+            let Some(index) = self.split_at(block.start) else { return 0 };
+            self.split_at(block.end);
+            index
+        } else {
+            self.ranges.partition_point(|sent| sent.range.start.before(block.start))
+        };
         while let Some(sent) = self.ranges.get_mut(index) {
-            if sent.range.start.after_eq(block.end) {
+            if sent.range.end.after(block.end) {
                 break;
             }
             match sent.fate {

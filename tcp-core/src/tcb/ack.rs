@@ -44,6 +44,7 @@ impl Tcb {
         if self.timers.is_armed(TimerKind::Persist) {
             // An answered probe: the peer lives, and may keep its window closed (MUST-37).
             self.retries = 0;
+            self.note_recovery();
         }
         if segment.ack.before(self.snd.una) {
             // An old ACK moves nothing; but the text of the segment counts (trap 7).
@@ -67,6 +68,11 @@ impl Tcb {
         }
         if self.snd.may_update_window(segment.seq, segment.ack) {
             self.snd.update_window(window, segment.seq, segment.ack);
+        }
+        if self.snd.window_edge().before(self.snd.nxt) {
+            // The window has shrunk below what was sent: what stays unacknowledged beyond it is no
+            // sign that the peer is dead, while it speaks (RFC 9293 §3.8.6, SHLD-17).
+            self.retries = 0;
         }
         self.after_ack(cx, advanced > 0, acked.keep_timer);
         self.fin_acknowledged(cx)
@@ -127,12 +133,18 @@ impl Tcb {
             self.snd.small_to = ack;
         }
         self.retries = 0;
-        if core::mem::take(&mut self.application.warned) {
-            self.application.soft_error = None;
-            self.raise(Event::RECOVERED);
-        }
+        self.note_recovery();
         self.grow_send_buffer();
         self.wake_writer();
+    }
+
+    /// The peer is heard again: what was said of it before says nothing any more (RFC 1122
+    /// §4.2.3.5, positive advice).
+    fn note_recovery(&mut self) {
+        let warned = core::mem::take(&mut self.application.warned);
+        if self.application.soft_error.take().is_some() || warned {
+            self.raise(Event::RECOVERED);
+        }
     }
 
     /// The timers that an ACK moves (RFC 6298 §5.2, §5.3).
@@ -198,7 +210,8 @@ mod tests {
         SeqRange::new(SeqNumber(start), SeqNumber(end))
     }
 
-    // req: 2883-5; trap: 46
+    // req: 2883-5
+    // trap: 46
     #[test]
     fn a_dsack_is_told_by_the_segment_that_carries_it() {
         let ack = SeqNumber(5_001);

@@ -96,9 +96,9 @@ impl Acknowledge {
     }
 
     /// An in-order FIN waits as data does, though never quickly: a prompt close answers it in one
-    /// segment (RFC 1122 §4.2.3.2, scenario E2).
-    pub(crate) fn fin_in_order(&mut self) -> Decision {
-        self.waiting = self.waiting.saturating_add(1);
+    /// segment (RFC 1122 §4.2.3.2, scenario E2). With text it is one segment, which was counted.
+    pub(crate) fn fin_in_order(&mut self, has_text: bool) -> Decision {
+        self.waiting = self.waiting.saturating_add(u16::from(!has_text));
         self.decide()
     }
 
@@ -198,7 +198,8 @@ mod tests {
         Acknowledge::new(config)
     }
 
-    // req: SHLD-19, 5681-AK3; trap: 58
+    // req: SHLD-19, 5681-AK3
+    // trap: 58
     #[test]
     fn every_second_segment_is_acknowledged_at_once_whatever_its_size() {
         let mut ack = waiting(&config(0));

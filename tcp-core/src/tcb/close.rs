@@ -55,6 +55,9 @@ impl Tcb {
         if core::mem::replace(&mut self.application.released, true) {
             return None;
         }
+        // Who has let go waits for neither data nor room: only how it ends is told.
+        self.application.read_blocked = false;
+        self.application.write_blocked = false;
         // RFC 9293 §3.6.1 and RFC 2525 §2.17: the peer must learn that its data was not read. Data
         // out of order does not count, as in Linux: the stream up to it was read.
         let unread = self.receive.readable() > 0;
@@ -67,7 +70,7 @@ impl Tcb {
         self.shutdown_read(cx);
         self.shutdown_write(cx);
         match self.config.linger {
-            Linger::Timeout(timeout) if self.state != State::Closed && self.state != State::TimeWait => {
+            Linger::Timeout(timeout) if self.recovery.outstanding() > 0 || self.has_unsent() => {
                 self.timers.arm(TimerKind::Orphan, cx.now + timeout);
             }
             _ => self.start_orphan_timer(cx.now),
@@ -92,8 +95,11 @@ impl Tcb {
             | State::LastAck
             | State::TimeWait => None,
         };
-        if self.state != State::Closed {
-            self.end(cx, Trigger::Abort, CloseReason::Aborted);
+        match self.state {
+            State::Closed => {}
+            // The application has been told of the end already.
+            State::TimeWait => self.move_to(cx, Trigger::Abort),
+            _ => self.end(cx, Trigger::Abort, CloseReason::Aborted),
         }
         reset
     }
@@ -110,7 +116,9 @@ impl Tcb {
 
     /// The peer has reset the connection.
     pub(super) fn end_by_reset(&mut self, cx: &mut Cx<'_>, reason: CloseReason) {
-        if self.config.after_reset == AfterReset::Flush {
+        // In CLOSING and LAST-ACK both streams have come to their ends: "simply CLOSED".
+        let mid_stream = self.state.can_receive() || self.state == State::CloseWait;
+        if mid_stream && self.config.after_reset == AfterReset::Flush {
             self.receive.clear(cx.pool);
             self.application.read_shut = false;
             // The end of the stream is flushed with the rest: the next read tells of the reset.

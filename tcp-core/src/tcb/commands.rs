@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use bytes::Bytes;
 
+use super::rcv::UrgentByte;
 use super::snd::Fin;
 use super::{Cx, Tcb};
 use crate::{ConnConfig, Event, Instant, ReadError, SendReason, State, TimerKind, WriteError};
@@ -49,7 +50,10 @@ impl Tcb {
         if self.snd.fin != Fin::Open || self.application.released {
             return Err(WriteError::ShutDown);
         }
-        let room = u64::from(self.application.send_limit).saturating_sub(self.send.len());
+        let mut room = u64::from(self.application.send_limit).saturating_sub(self.send.len());
+        if let Some(mark) = self.config.unsent_low_water {
+            room = room.min(u64::from(mark.max(1)).saturating_sub(self.unsent()));
+        }
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(wanted);
         if room == 0 && wanted > 0 {
             self.application.write_blocked = true;
@@ -98,7 +102,9 @@ impl Tcb {
         }
         let limit = u64::from(self.application.send_limit);
         let free = limit.saturating_sub(self.send.len());
-        let unsent_is_low = self.config.unsent_low_water.is_none_or(|mark| self.unsent() < u64::from(mark));
+        // Half of the mark, so that the application does not write in crumbs here either.
+        let unsent_is_low =
+            self.config.unsent_low_water.is_none_or(|mark| 2 * self.unsent() < u64::from(mark.max(1)));
         if free >= limit / 3 && unsent_is_low {
             self.application.write_blocked = false;
             self.raise(Event::WRITABLE);
@@ -180,12 +186,16 @@ impl Tcb {
         }
     }
 
-    /// How many bytes lie before the urgent mark: before the last urgent byte, or behind it if it
-    /// stays in the stream.
+    /// How many bytes lie before the urgent mark, which stands before the last urgent byte, whether
+    /// that stays in the stream or not (tcp(7), `SIOCATMARK`).
     fn urgent_ahead(&self) -> Option<u64> {
-        let end = self.rcv.urgent_to?;
-        let mark = if self.config.urgent_inline { end } else { end.saturating_sub(1) };
+        let mark = self.rcv.urgent_to?.checked_sub(1)?;
         mark.checked_sub(self.receive.read_position())
+    }
+
+    /// Whether reading has come to the urgent mark, and not passed it.
+    pub(crate) fn at_urgent_mark(&self) -> bool {
+        self.urgent_ahead() == Some(0)
     }
 
     /// Out of line, the urgent byte is no part of the stream.
@@ -203,14 +213,22 @@ impl Tcb {
 
     /// The last urgent byte, taken out of the stream.
     pub(crate) fn read_urgent(&mut self) -> Option<u8> {
-        self.rcv.urgent_byte.take()
+        match self.rcv.urgent_byte {
+            UrgentByte::Here(byte) => {
+                self.rcv.urgent_byte = UrgentByte::Done;
+                Some(byte)
+            }
+            UrgentByte::Awaited | UrgentByte::Done => None,
+        }
     }
 
     fn was_read(&mut self, now: Instant, read: u64) {
         if read == 0 {
             return;
         }
-        let round_trip = self.recovery.round_trip().smoothed();
+        // One that only receives may have measured nothing.
+        let estimate = self.recovery.round_trip();
+        let round_trip = estimate.smoothed().unwrap_or(estimate.timeout());
         self.rcv.tune(now, read, round_trip, &self.config.receive_buffer);
         if self.state.can_receive() && self.rcv.wants_update(self.receive.readable()) {
             self.acknowledge_at_once(SendReason::WindowUpdate);
@@ -227,12 +245,19 @@ impl Tcb {
     pub(crate) fn set_config(&mut self, now: Instant, config: Arc<ConnConfig>) {
         let keepalive_changed = config.keepalive != self.config.keepalive;
         let user_timeout_changed = config.user_timeout != self.config.user_timeout;
+        if config.no_delay && !self.config.no_delay {
+            // tcp(7): it flushes what a cork holds back, which stays on for what comes later.
+            self.uncork_what_is_written();
+        }
         self.config = config;
         // Buffers grow at once and shrink as they drain: no window is taken back (trap 10).
         let (receive, send) = (self.config.receive_buffer, self.config.send_buffer);
         self.rcv.limit = self.rcv.limit.clamp(receive.initial, receive.max);
         self.application.send_limit = self.application.send_limit.clamp(send.initial, send.max);
         self.wake_writer();
+        if self.receive.readable() > 0 && self.reading_is_worthwhile() {
+            self.wake_reader();
+        }
         if keepalive_changed {
             self.arm_keepalive(now);
         }

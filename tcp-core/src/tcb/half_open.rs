@@ -8,7 +8,7 @@ use super::{Clock, Negotiated};
 use crate::config::{ConnConfig, MIN_SEGMENT_SIZE};
 use crate::tcb::handshake::Offer;
 use crate::wire::{Flags, Options, Segment, Timestamps};
-use crate::{DropReason, Duration, FourTuple, Instant, SeqNumber};
+use crate::{DropReason, Duration, FourTuple, Instant, SendReason, SeqNumber};
 
 #[cfg(test)]
 mod tests;
@@ -96,7 +96,9 @@ impl HalfOpen {
             // RFC 5961 §3.2: exactly RCV.NXT, and nothing else, resets.
             return match segment.seq.distance(next) {
                 0 => Verdict::Forget,
-                _ if in_window(segment, next, window) => self.challenge(DropReason::ResetChallenged, config),
+                distance if u32::try_from(distance).is_ok_and(|ahead| ahead < window) => {
+                    self.challenge(DropReason::ResetChallenged, config)
+                }
                 _ => Verdict::Drop(DropReason::ResetOutOfWindow),
             };
         }
@@ -185,6 +187,12 @@ impl HalfOpen {
             options: Options { timestamps: self.timestamps(now), ..Options::NONE },
             ..self.syn_ack(now, tuple)
         }
+    }
+
+    /// The RST of an abort, where the peer expects it: at SND.NXT.
+    pub(crate) fn reset(&self, now: Instant) -> Reset {
+        let timestamps = self.timestamps(now);
+        Reset { seq: self.iss + 1, ack: Some(self.irs + 1), timestamps, reason: SendReason::Abort }
     }
 
     fn timestamps(&self, now: Instant) -> Option<Timestamps> {

@@ -90,6 +90,7 @@ impl Tcb {
         }
         self.check_urgent(&rest);
         self.take_text(cx, &rest);
+        self.acknowledge_at_once(SendReason::Ack);
     }
 
     /// The peer knows our SYN. Its window counts from now on.
@@ -108,6 +109,7 @@ impl Tcb {
         self.start_congestion_control(repeated);
         self.raise(Event::CONNECTED);
         self.wake_writer();
+        self.rcv.last_heard = cx.now;
         self.arm_keepalive(cx.now);
     }
 
@@ -152,7 +154,7 @@ impl Tcb {
     pub(super) fn syn_ack_options(&self, now: Instant) -> Options {
         let offered = self.syn_options(now);
         Options {
-            window_scale: offered.window_scale.filter(|_| self.scaled()),
+            window_scale: offered.window_scale.filter(|_| self.rcv.scaling),
             sack_permitted: self.rcv.sack,
             timestamps: self.timestamps(now),
             ..offered
@@ -179,10 +181,17 @@ impl Tcb {
         if segment.ack != self.snd.iss + 1 {
             return Err(Rejected { reason: DropReason::AckOfUnsent, answer: Answer::Reset });
         }
+        // Our SYN-ACK tells the peer the same, and no ACK need follow it (figure 7); unless both
+        // its segments came before ours could leave.
+        if self.handshake.send_due {
+            self.acknowledge_at_once(SendReason::Ack);
+        }
+        if let Some(timestamps) = segment.options.timestamps.filter(|_| self.rcv.timestamps) {
+            self.rcv.take_timestamp(cx.now, timestamps.value, segment.seq);
+        }
         self.move_to(cx, Trigger::AckOfSyn);
         self.establish(cx, segment);
         self.close_if_queued(cx);
-        self.acknowledge_at_once(SendReason::Ack);
         self.after_syn_ack(cx, segment);
         Ok(true)
     }

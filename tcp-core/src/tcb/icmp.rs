@@ -6,9 +6,11 @@ use crate::config::OnUnreachable;
 use crate::wire::IcmpKind;
 use crate::{CloseReason, DropReason, Event, LossReason, Record, SeqNumber, SoftError};
 
-/// The least path MTU that is believed: 552 as in Linux for IPv4, where less is an attack rather
-/// than a path (RFC 5927 §7); 1280 for IPv6 (RFC 8201 §4).
-const LEAST_PATH_MTU: (u32, u32) = (552, 1_280);
+/// The least path MTU that is believed of IPv4, as in Linux: less is an attack rather than a path
+/// (RFC 5927 §7), and is taken for this.
+const LEAST_PATH_MTU_V4: u32 = 552;
+/// A message that tells of less is to be discarded (RFC 8201 §4).
+const LEAST_PATH_MTU_V6: u32 = 1_280;
 
 impl Tcb {
     /// Takes an ICMP error that quotes a segment of ours with this sequence number.
@@ -27,6 +29,7 @@ impl Tcb {
             IcmpKind::ProtocolUnreachable | IcmpKind::PortUnreachable if self.is_opening() => {
                 // As good as a RST (RFC 1122 §3.2.2.1). Once synchronised it is a soft error
                 // (RFC 5927 §5.2).
+                self.application.icmp = Some(kind);
                 self.end(cx, Trigger::Abort, CloseReason::Refused);
                 Ok(())
             }
@@ -35,12 +38,10 @@ impl Tcb {
             | IcmpKind::ProtocolUnreachable
             | IcmpKind::PortUnreachable
             | IcmpKind::SourceRouteFailed
-            | IcmpKind::Prohibited => {
-                self.on_unreachable(cx);
-                Ok(())
-            }
-            IcmpKind::TimeExceeded { .. } | IcmpKind::ParameterProblem { .. } => {
-                self.note_soft_error(SoftError::Unreachable);
+            | IcmpKind::Prohibited
+            | IcmpKind::TimeExceeded { .. }
+            | IcmpKind::ParameterProblem { .. } => {
+                self.on_unreachable(cx, kind);
                 Ok(())
             }
             // Source Quench is ignored (RFC 6633, MUST-55), as is what nobody knows.
@@ -48,7 +49,8 @@ impl Tcb {
         }
     }
 
-    fn on_unreachable(&mut self, cx: &mut Cx<'_>) {
+    fn on_unreachable(&mut self, cx: &mut Cx<'_>, kind: IcmpKind) {
+        self.application.icmp = Some(kind);
         let fails = self.config.unreachable_while_connecting == OnUnreachable::Fail;
         if self.is_opening() && fails {
             self.end(cx, Trigger::Abort, CloseReason::Unreachable);
@@ -69,8 +71,10 @@ impl Tcb {
     /// congestion (RFC 1191 §6.5).
     fn on_too_big(&mut self, cx: &mut Cx<'_>, mtu: u32) -> Result<(), DropReason> {
         let ip_header = ip_header_len(&self.tuple);
-        let least = if ip_header > 20 { LEAST_PATH_MTU.1 } else { LEAST_PATH_MTU.0 };
-        let mtu = mtu.max(least);
+        if ip_header > 20 && mtu < LEAST_PATH_MTU_V6 {
+            return Err(DropReason::IcmpIgnored);
+        }
+        let mtu = mtu.max(LEAST_PATH_MTU_V4);
         let size = u16::try_from(mtu).unwrap_or(u16::MAX).saturating_sub(ip_header + 20);
         if self.is_opening() || size >= self.snd.mss {
             return Err(DropReason::IcmpIgnored);

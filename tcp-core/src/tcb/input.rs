@@ -3,7 +3,7 @@
 use super::{Cx, Reset, Tcb};
 use crate::config::MissingTimestamp;
 use crate::wire::{Flags, Segment};
-use crate::{CloseReason, Disposition, DropReason, Record, SendReason, SeqRange, State};
+use crate::{CloseReason, DropReason, Record, SendReason, SeqRange, State};
 
 /// A segment that stops at one of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,8 @@ impl Rejected {
 /// What became of a segment, and the RST it earns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    pub(crate) disposition: Disposition,
+    /// Why it stopped at a check, if it did.
+    pub(crate) rejected: Option<DropReason>,
     pub(crate) reset: Option<Reset>,
 }
 
@@ -54,7 +55,7 @@ impl Tcb {
             _ => self.in_synchronized(cx, segment, merged),
         };
         match result {
-            Ok(()) => Outcome { disposition: Disposition::Taken, reset: None },
+            Ok(()) => Outcome { rejected: None, reset: None },
             Err(rejected) => self.reject(cx, segment, rejected),
         }
     }
@@ -70,7 +71,7 @@ impl Tcb {
         }
         self.check_timestamp(cx, segment)?;
         let text = self.check_sequence(cx, segment)?;
-        self.rcv.last_heard = cx.now;
+        self.heard(cx.now);
         if self.check_reset(cx, segment)? == Ended::Yes {
             return Ok(());
         }
@@ -126,7 +127,7 @@ impl Tcb {
             // the RFC's test misses although it holds all that is wanted (trap 1).
             window.contains(start)
                 || window.contains(start + (length - 1))
-                || (start.before(window.start) && (start + length).after(window.end))
+                || SeqRange::new(start, start + length).contains(window.start)
         };
         if acceptable {
             return Ok(Text::Acceptable);
@@ -149,7 +150,7 @@ impl Tcb {
         }
         // The peer lives: it answers keepalives this way, too.
         if segment.flags.ack() && segment.seq.before(self.rcv.nxt) {
-            self.rcv.last_heard = cx.now;
+            self.heard(cx.now);
         }
         // RCV.NXT - 1 is where probes stand, and FINs that are sent again; their ACK fields must
         // not be lost for ever (RFC 9293 appendix A.2, traps 2 to 4).
@@ -178,7 +179,12 @@ impl Tcb {
             return Ok(Ended::No);
         }
         if segment.seq != self.rcv.nxt {
-            return Err(Rejected { reason: DropReason::ResetChallenged, answer: Answer::Challenge });
+            // Only its first number counts: data on it does not reach into the window (§3.2).
+            let within = SeqRange::new(self.rcv.nxt, self.rcv.edge).contains(segment.seq);
+            return Err(match within {
+                true => Rejected { reason: DropReason::ResetChallenged, answer: Answer::Challenge },
+                false => Rejected::silently(DropReason::ResetOutOfWindow),
+            });
         }
         let reason = match self.state {
             State::SynReceived => CloseReason::Refused,
@@ -203,17 +209,12 @@ impl Tcb {
     fn reject(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, rejected: Rejected) -> Outcome {
         let Rejected { reason, answer } = rejected;
         cx.record(&Record::Dropped { reason });
-        let mut outcome = Outcome { disposition: Disposition::Dropped(reason), reset: None };
+        let mut outcome = Outcome { rejected: Some(reason), reset: None };
         match answer {
             Answer::Silence => {}
             Answer::Ack => self.answer_unacceptable(cx, segment),
             Answer::Challenge => self.challenge(cx),
-            Answer::Reset => {
-                outcome.reset = Reset::answering(segment);
-                if outcome.reset.is_some() {
-                    outcome.disposition = Disposition::Reset;
-                }
-            }
+            Answer::Reset => outcome.reset = Reset::answering(segment),
         }
         outcome
     }

@@ -40,7 +40,7 @@ use alloc::sync::Arc;
 use crate::buffer::{Pool, ReceiveBuffer, SendBuffer};
 use crate::congestion::AnyController;
 use crate::recovery::Recovery;
-use crate::wire::{Options, Timestamps};
+use crate::wire::{IcmpKind, Options, Timestamps};
 use crate::{
     CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
     SeqNumber, SoftError, State, TimerKind, Totals,
@@ -50,7 +50,7 @@ pub(crate) use commands::More;
 pub use encode::{Framing, TxCaps, TxChecksum};
 pub(crate) use encode::{PacketFields, write_packet};
 pub(crate) use half_open::{HalfOpen, Timeout as HalfOpenTimeout, Verdict as HalfOpenVerdict};
-pub(crate) use input::Merged;
+pub(crate) use input::{Merged, Outcome};
 pub(crate) use reset::Reset;
 pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
@@ -154,6 +154,8 @@ struct Application {
     events: Event,
     close_reason: Option<CloseReason>,
     soft_error: Option<SoftError>,
+    /// What the network last said of our segments.
+    icmp: Option<IcmpKind>,
     /// It was warned of retransmissions, and not told of progress since.
     warned: bool,
     /// How many bytes may wait to be acknowledged.
@@ -327,6 +329,7 @@ impl Tcb {
                 events: Event::NONE,
                 close_reason: None,
                 soft_error: None,
+                icmp: None,
                 warned: false,
                 send_limit: config.send_buffer.initial,
             },
@@ -391,6 +394,7 @@ impl Tcb {
         self.snd.mss = send_mss;
         self.rcv.mss = receive_mss;
         (self.snd.shift, self.rcv.shift) = shifts.map_or((0, 0), |shifts| (shifts.send, shifts.receive));
+        self.rcv.scaling = shifts.is_some();
         self.rcv.sack = sack;
         self.rcv.timestamps = timestamp.is_some();
         if let Some(recent) = timestamp {
@@ -428,7 +432,8 @@ impl Tcb {
 
     /// The stream offset of the next byte that was never sent.
     fn next_offset(&self) -> u64 {
-        let syn_unacknowledged = u32::from(self.snd.una == self.snd.iss && self.snd.nxt != self.snd.iss);
+        // Not by comparing with ISS: a long stream comes by there again.
+        let syn_unacknowledged = u32::from(self.is_opening());
         let fin = u32::from(matches!(self.snd.fin, Fin::Sent(_)) && self.snd.una.before_eq(self.fin_seq()));
         let ahead = (self.snd.nxt - self.snd.una).saturating_sub(syn_unacknowledged + fin);
         self.send.base() + u64::from(ahead)
@@ -458,6 +463,10 @@ impl Tcb {
 
     pub(crate) fn soft_error(&self) -> Option<SoftError> {
         self.application.soft_error
+    }
+
+    pub(crate) fn last_icmp(&self) -> Option<IcmpKind> {
+        self.application.icmp
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
@@ -511,8 +520,8 @@ impl Tcb {
             receive_mss: self.rcv.mss,
             send_window: self.snd.wnd,
             receive_window: self.rcv.window(),
-            send_window_scale: self.scaled().then_some(self.snd.shift),
-            receive_window_scale: self.scaled().then_some(self.rcv.shift),
+            send_window_scale: self.rcv.scaling.then_some(self.snd.shift),
+            receive_window_scale: self.rcv.scaling.then_some(self.rcv.shift),
             sack: self.rcv.sack,
             timestamps: self.rcv.timestamps,
             readable: self.receive.readable(),
@@ -523,10 +532,6 @@ impl Tcb {
             busy: self.meter.busy + busy,
             window_limited: self.meter.window_limited + window_limited,
         }
-    }
-
-    fn scaled(&self) -> bool {
-        self.snd.shift > 0 || self.rcv.shift > 0
     }
 
     /// Whether the timer of this kind is armed, and for when.

@@ -92,7 +92,7 @@ impl Tcb {
             return Some(plan);
         }
         if let Some(probe) = self.probe {
-            return Some(self.plan_probe(now, probe));
+            return Some(self.plan_probe(now, room, probe));
         }
         match self.plan_new(now, room) {
             Ok(plan) => Some(plan),
@@ -133,28 +133,42 @@ impl Tcb {
         }
         let options = self.segment_options(now);
         let length = self.one_segment(&options, room);
-        let mut range = self.recovery.next_retransmission(self.congestion.get(), length)?;
+        // A FIN needs no room in the segment it was sent with (RFC 2525 §2.14).
+        let with_fin = length + u32::from(matches!(self.snd.fin, Fin::Sent(_)));
+        let mut range = self.recovery.next_retransmission(self.congestion.get(), with_fin)?;
         // Within the window, should it have shrunk (RFC 9293 §3.8.6, SHLD-16).
         range.end = range.end.min(self.snd.window_edge());
         if range.end.before_eq(range.start) {
             return None;
         }
-        let fin = matches!(self.snd.fin, Fin::Sent(seq) if range.contains(seq));
-        let length = range.len() - u32::from(fin);
-        let offset = self.send.base() + u64::from(range.start - self.snd.una);
-        let flags = if fin { Flags::ACK.union(Flags::FIN) } else { Flags::ACK };
-        Some(self.marked(Plan {
-            kind: Kind::Retransmission,
-            reason: self.recovery.retransmission_reason(),
-            flags,
+        let reason = self.recovery.retransmission_reason();
+        Some(self.plan_again(Kind::Retransmission, reason, range, length, options))
+    }
+
+    /// `range`, which was sent before, again: at most `most` bytes of it, and the FIN if that ends
+    /// it.
+    fn plan_again(
+        &self,
+        kind: Kind,
+        reason: SendReason,
+        range: SeqRange,
+        most: u32,
+        options: Options,
+    ) -> Plan {
+        let fin = matches!(self.snd.fin, Fin::Sent(seq) if range.contains(seq)) && range.len() <= most + 1;
+        let length = (range.len() - u32::from(fin)).min(most);
+        self.marked(Plan {
+            kind,
+            reason,
+            flags: if fin { Flags::ACK.union(Flags::FIN) } else { Flags::ACK },
             seq: range.start,
-            offset,
+            offset: self.send.base() + u64::from(range.start - self.snd.una),
             length,
             segment_length: length,
             options,
             advertised: self.advertised(),
             urgent: 0,
-        }))
+        })
     }
 
     /// New data and FIN, as far as the windows, Nagle's rule and silly-window avoidance allow
@@ -249,12 +263,21 @@ impl Tcb {
     }
 
     /// A probe carries nothing and stands where the peer must answer (traps 2 and 60).
-    fn plan_probe(&self, now: Instant, probe: Probe) -> Plan {
-        let (seq, reason) = match probe {
-            Probe::Window => (self.snd.una - 1, SendReason::WindowProbe),
-            Probe::Keepalive => (self.snd.nxt - 1, SendReason::Keepalive),
+    ///
+    /// But what is in flight when the window closes over it was promised room, and may be lost, and
+    /// be all that the peer's application waits for: then the probe is its retransmission, as in
+    /// Linux (RFC 7323 §2.4 (4)).
+    fn plan_probe(&self, now: Instant, room: Room, probe: Probe) -> Plan {
+        let options = self.segment_options(now);
+        let (seq, reason) = match (probe, self.recovery.first_unacknowledged()) {
+            (Probe::Window, Some(range)) => {
+                let most = self.one_segment(&options, room);
+                return self.plan_again(Kind::Probe(probe), SendReason::WindowProbe, range, most, options);
+            }
+            (Probe::Window, None) => (self.snd.una - 1, SendReason::WindowProbe),
+            (Probe::Keepalive, _) => (self.snd.nxt - 1, SendReason::Keepalive),
         };
-        self.bare_plan(Kind::Probe(probe), reason, seq, self.segment_options(now))
+        self.bare_plan(Kind::Probe(probe), reason, seq, options)
     }
 
     fn plan_ack(&self, now: Instant) -> Option<Plan> {
@@ -363,16 +386,19 @@ impl Tcb {
             Kind::Handshake => self.commit_handshake(cx.now),
             Kind::New => self.commit_new(cx, plan, range),
             Kind::Retransmission => {
-                self.recovery.on_retransmitted(cx.now, range);
-                self.totals.segments_retransmitted += segments;
-                self.totals.bytes_retransmitted += u64::from(plan.length);
-                self.snd.last_sent = cx.now;
-                if !self.timers.is_armed(TimerKind::Retransmission) {
+                self.commit_again(cx.now, range, plan.length);
+                // The timer never sends a segment again within an RTO of its last transmission
+                // (RFC 6298 §5), but after later partial ACKs it is left alone (RFC 6582 §3.2).
+                let first_again = range.start == self.snd.una && plan.reason != SendReason::PartialAck;
+                if first_again || !self.timers.is_armed(TimerKind::Retransmission) {
                     self.arm_retransmission(cx.now);
                 }
             }
             Kind::Probe(probe) => {
                 self.probe = None;
+                if !range.is_empty() {
+                    self.commit_again(cx.now, range, plan.length);
+                }
                 match probe {
                     Probe::Window => self.totals.window_probes = self.totals.window_probes.saturating_add(1),
                     Probe::Keepalive => {
@@ -402,16 +428,26 @@ impl Tcb {
         self.handshake.sent_at.get_or_insert(now);
     }
 
+    fn commit_again(&mut self, now: Instant, range: SeqRange, length: u32) {
+        self.recovery.on_retransmitted(now, range);
+        self.totals.segments_retransmitted += 1;
+        self.totals.bytes_retransmitted += u64::from(length);
+        self.snd.last_sent = now;
+    }
+
     fn commit_new(&mut self, cx: &mut Cx<'_>, plan: &Plan, range: SeqRange) {
         self.snd.nxt = range.end;
         self.snd.last_sent = cx.now;
-        self.recovery.on_sent(cx.now, range);
+        self.recovery.on_sent(cx.now, range, self.congestion.get());
         self.override_silly_window = false;
         if plan.length < self.payload_room(plan.options.encoded_len()) {
             self.snd.small_to = range.end;
         }
         if plan.length > 0 {
             self.ack.data_sent(cx.now);
+            if self.config.unsent_low_water.is_some() {
+                self.wake_writer();
+            }
         }
         if plan.flags.fin() {
             self.snd.fin = Fin::Sent(range.end - 1);
@@ -446,14 +482,13 @@ impl Tcb {
     /// congestion window, and for the timer of a closed or silly window.
     fn note_limit(&mut self, now: Instant, limit: Limit) {
         self.meter.change(now, limit);
+        // Whatever else holds it up: the congestion window is full. What waits may be only what is
+        // to be sent again.
+        if self.recovery.allowance(self.congestion.get()) < u32::from(self.segment_size()) {
+            self.recovery.note_window_limited(self.snd.nxt);
+        }
         match limit {
-            Limit::Application => {}
-            Limit::Congestion => {
-                let allowance = self.recovery.allowance(self.congestion.get());
-                if allowance < u32::from(self.segment_size()) {
-                    self.recovery.note_window_limited(self.snd.nxt);
-                }
-            }
+            Limit::Application | Limit::Congestion => {}
             Limit::Window => {
                 if self.recovery.outstanding() == 0 || self.snd.wnd == 0 {
                     self.arm_persist(now);

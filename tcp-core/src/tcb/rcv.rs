@@ -15,6 +15,8 @@ pub(crate) struct Rcv {
     pub(crate) edge: SeqNumber,
     /// Rcv.Wind.Shift; zero without window scaling.
     pub(crate) shift: u8,
+    /// Whether window scaling was agreed on, if only with shifts of zero.
+    pub(crate) scaling: bool,
     /// The MSS we announced.
     pub(crate) mss: u16,
     /// Whether selective acknowledgements were agreed on.
@@ -30,8 +32,8 @@ pub(crate) struct Rcv {
     pub(crate) fin: Option<SeqNumber>,
     /// RCV.UP as a stream offset: the byte after the last urgent one.
     pub(crate) urgent_to: Option<u64>,
-    /// The last urgent byte, taken out of the stream.
-    pub(crate) urgent_byte: Option<u8>,
+    /// The last urgent byte, where it is kept out of the stream.
+    pub(crate) urgent_byte: UrgentByte,
     /// The last time a segment of the peer arrived.
     pub(crate) last_heard: Instant,
     /// How many bytes may wait to be read.
@@ -39,11 +41,24 @@ pub(crate) struct Rcv {
     tuning: Tuning,
 }
 
+/// The byte before the urgent mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum UrgentByte {
+    /// It has not arrived.
+    Awaited,
+    /// It waits to be read.
+    Here(u8),
+    /// It was read, or goes with the stream.
+    Done,
+}
+
 /// Growing the receive buffer with what the application reads in a round trip.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Tuning {
     since: Instant,
+    /// Read since then, and in the round trip before it.
     read: u64,
+    before: u64,
 }
 
 /// A window to advertise.
@@ -65,6 +80,7 @@ impl Rcv {
             nxt: SeqNumber(0),
             edge: SeqNumber(0),
             shift: 0,
+            scaling: false,
             mss: 0,
             sack: false,
             timestamps: false,
@@ -73,10 +89,10 @@ impl Rcv {
             last_ack_sent: SeqNumber(0),
             fin: None,
             urgent_to: None,
-            urgent_byte: None,
+            urgent_byte: UrgentByte::Awaited,
             last_heard: now,
             limit: limit.initial,
-            tuning: Tuning { since: now, read: 0 },
+            tuning: Tuning { since: now, read: 0, before: 0 },
         }
     }
 
@@ -109,9 +125,14 @@ impl Rcv {
         let free = self.free(waiting);
         let offered =
             if free >= promised.saturating_add(self.silly_window_threshold()) { free } else { promised };
-        // Rounding down must not pull the edge back (RFC 7323 §2.4): then round up instead.
-        let down = offered >> self.shift;
-        let field = if down << self.shift < promised { promised.div_ceil(1 << self.shift) } else { down };
+        // Rounding down must not pull the edge back (RFC 7323 §2.4): then round up instead. But not
+        // without end: with each small segment that is not read the edge would move on by as much,
+        // and the window never close. What the peer is told may then retreat by less than a unit;
+        // what was promised before is accepted all the same.
+        let unit = 1 << self.shift;
+        let (down, up) = (offered >> self.shift, promised.div_ceil(unit));
+        let up_fits = u64::from(up) << self.shift < u64::from(free) + u64::from(unit);
+        let field = if down << self.shift < promised && up_fits { up } else { down };
         let field = u16::try_from(field).unwrap_or(u16::MAX);
         let edge = self.nxt + (u32::from(field) << self.shift);
         Advertised { field, edge: edge.max(self.edge) }
@@ -144,22 +165,22 @@ impl Rcv {
     }
 
     /// The application has read: let the buffer follow what it reads in a round trip, twice over,
-    /// so that the window is never the limit (dynamic right-sizing).
-    pub(crate) fn tune(
-        &mut self,
-        now: Instant,
-        read: u64,
-        round_trip: Option<Duration>,
-        limit: &BufferLimit,
-    ) {
+    /// so that the window is never the limit (dynamic right-sizing). A sender in slow start will
+    /// need more before this is asked again: as much as the growth of the last round trip says, as
+    /// in Linux.
+    pub(crate) fn tune(&mut self, now: Instant, read: u64, round_trip: Duration, limit: &BufferLimit) {
         self.tuning.read += read;
-        let Some(round_trip) = round_trip else { return };
         if now - self.tuning.since < round_trip {
             return;
         }
-        let wanted = u32::try_from(self.tuning.read.saturating_mul(2)).unwrap_or(u32::MAX);
+        let Tuning { read, before, since: _ } = self.tuning;
+        let steady = read.saturating_mul(2);
+        let grown = read.saturating_sub(before);
+        // At most doubling is expected of anybody, and without a history of everybody.
+        let growth = steady.saturating_mul(2).saturating_mul(grown) / before.max(grown).max(1);
+        let wanted = u32::try_from(steady.saturating_add(growth)).unwrap_or(u32::MAX);
         self.limit = self.limit.max(wanted.min(limit.max));
-        self.tuning = Tuning { since: now, read: 0 };
+        self.tuning = Tuning { since: now, read: 0, before: read };
     }
 }
 
@@ -189,7 +210,8 @@ mod tests {
         assert_eq!(window_shift(65_535 << 14), 14);
     }
 
-    // req: SHLD-14, 7323-WR6, 9293-EV-27; trap: 10
+    // req: SHLD-14, 7323-WR6, 9293-EV-27
+    // trap: 10
     #[test]
     fn the_edge_never_retreats_however_the_window_is_rounded() {
         for shift in [0, 7, 10, 14] {
@@ -210,7 +232,25 @@ mod tests {
         }
     }
 
-    // req: MUST-39, LNX-WIN-2; trap: 12
+    // req: 7323-WR6
+    #[test]
+    fn rounding_never_promises_more_than_the_buffer_and_one_unit() {
+        for (shift, step) in [(10, 1), (10, 7), (10, 1_000), (14, 100), (0, 333)] {
+            let mut rcv = rcv(100_000, shift);
+            let mut waiting = 0;
+            while rcv.nxt + step != rcv.edge && (rcv.nxt + step).before(rcv.edge) {
+                rcv.nxt += step;
+                waiting += u64::from(step);
+                rcv.edge = rcv.advertise(waiting).edge;
+                assert!(waiting < 100_000 + (1 << shift), "shift {shift}, step {step}");
+            }
+            rcv.nxt = rcv.edge;
+            assert_eq!(rcv.advertise(100_000).field, 0, "a full buffer is a closed window");
+        }
+    }
+
+    // req: MUST-39, LNX-WIN-2
+    // trap: 12
     #[test]
     fn a_full_buffer_read_byte_by_byte_opens_in_steps_of_a_segment() {
         let mut rcv = rcv(64_000, 0);
@@ -244,14 +284,20 @@ mod tests {
     // req: LNX-BUF-1
     #[test]
     fn the_buffer_follows_what_is_read_in_a_round_trip() {
-        let limit = BufferLimit { initial: 100_000, max: 1_000_000 };
+        let limit = BufferLimit { initial: 10_000, max: 1_000_000 };
         let mut rcv = Rcv::new(Instant::ZERO, &limit);
-        let round_trip = Some(Duration::from_millis(100));
-        rcv.tune(Instant::from_millis(50), 100_000, round_trip, &limit);
-        assert_eq!(rcv.limit, 100_000, "the round trip is not over");
-        rcv.tune(Instant::from_millis(100), 50_000, round_trip, &limit);
+        let round_trip = Duration::from_millis(100);
+        rcv.tune(Instant::from_millis(50), 10_000, round_trip, &limit);
+        assert_eq!(rcv.limit, 10_000, "the round trip is not over");
+        rcv.tune(Instant::from_millis(100), 5_000, round_trip, &limit);
+        assert_eq!(rcv.limit, 90_000, "it may be slow start: twice, and the growth twice");
+        rcv.tune(Instant::from_millis(200), 50_000, round_trip, &limit);
         assert_eq!(rcv.limit, 300_000);
-        rcv.tune(Instant::from_millis(200), 9_000_000, round_trip, &limit);
+        rcv.tune(Instant::from_millis(300), 60_000, round_trip, &limit);
+        assert_eq!(rcv.limit, 300_000, "twice, and two fifths: nothing more is needed");
+        rcv.tune(Instant::from_millis(400), 9_000_000, round_trip, &limit);
         assert_eq!(rcv.limit, 1_000_000);
+        rcv.tune(Instant::from_millis(500), 1, round_trip, &limit);
+        assert_eq!(rcv.limit, 1_000_000, "it does not shrink");
     }
 }

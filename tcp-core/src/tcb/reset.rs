@@ -52,7 +52,8 @@ mod tests {
         Segment { seq: SeqNumber(7), ack: SeqNumber(900), flags, payload, ..Segment::default() }
     }
 
-    // req: 9293-EV-01; trap: 19
+    // req: 9293-EV-01
+    // trap: 19
     #[test]
     fn a_rst_has_the_numbers_its_cause_asks_for() {
         let syn = Reset::answering(&segment(Flags::SYN, b"")).unwrap();

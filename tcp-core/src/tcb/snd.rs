@@ -111,7 +111,8 @@ impl Snd {
 mod tests {
     use super::*;
 
-    // req: MUST-34, SHLD-15; trap: 9
+    // req: MUST-34, SHLD-15
+    // trap: 9
     #[test]
     fn a_window_that_shrank_below_what_was_sent_takes_nothing_new() {
         let mut snd = Snd::new(SeqNumber(100), Instant::ZERO);
@@ -121,7 +122,8 @@ mod tests {
         assert_eq!(snd.usable_window(), 1_000);
     }
 
-    // req: 9293-EV-19; trap: 8
+    // req: 9293-EV-19
+    // trap: 8
     #[test]
     fn only_newer_segments_update_the_window() {
         let mut snd = Snd::new(SeqNumber(100), Instant::ZERO);

@@ -2,6 +2,7 @@
 
 use super::acknowledge::Decision;
 use super::input::{Answer, Merged, Rejected};
+use super::rcv::UrgentByte;
 use super::transitions::Trigger;
 use super::{Cx, Tcb};
 use crate::wire::{Flags, Segment};
@@ -15,9 +16,17 @@ impl Tcb {
             return;
         }
         let Some(end) = self.receive_offset(segment.seq + u32::from(segment.urgent)) else { return };
-        let known = self.rcv.urgent_to.unwrap_or(self.receive.read_position());
+        // What was read already is urgent no more.
+        let read = self.receive.read_position();
+        let known = self.rcv.urgent_to.map_or(read, |known| known.max(read));
         if end > known {
             self.rcv.urgent_to = Some(end);
+            // The last byte of the mark before this one stays in the stream, as in Linux.
+            self.rcv.urgent_byte = match self.config.urgent_inline {
+                true => UrgentByte::Done,
+                // The mark may come later than the byte.
+                false => self.receive.byte_at(end - 1).map_or(UrgentByte::Awaited, UrgentByte::Here),
+            };
             self.raise(Event::URGENT);
         }
     }
@@ -44,11 +53,20 @@ impl Tcb {
             return Err(Rejected { reason: DropReason::Released, answer: Answer::Reset });
         }
         self.ack.on_data(cx.now, self.recovery.rto(&self.config.rto), &self.config.ack);
-        self.take_text_of(cx, segment, merged);
-        if segment.flags.fin() {
-            self.note_fin(text_end);
+        if text_end.after(self.rcv.edge) {
+            // What lies beyond the window is trimmed away; the sender must send it again (trap 13).
+            self.acknowledge_at_once(SendReason::Ack);
         }
-        self.take_fin_in_order(cx);
+        self.take_text_of(cx, segment, merged);
+        let has_text = !segment.payload.is_empty();
+        if self.rcv.fin == Some(self.rcv.nxt) {
+            // RFC 5681 §4.2: the hole before a FIN that came too early is filled.
+            self.acknowledge_at_once(SendReason::Ack);
+        }
+        if segment.flags.fin() {
+            self.note_fin(text_end, has_text);
+        }
+        self.take_fin_in_order(cx, has_text);
         Ok(())
     }
 
@@ -58,11 +76,10 @@ impl Tcb {
     }
 
     fn take_text_of(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, merged: Merged) {
-        let Some((start, text)) = self.trim(segment) else { return };
-        let Some(offset) = self.receive_offset(start) else { return };
+        let Some((offset, text)) = self.trim(segment) else { return };
         let holes_before = self.receive.has_out_of_order();
         let inserted = self.receive.insert(cx.pool, offset, text);
-        self.take_urgent_byte(offset, text);
+        self.take_urgent_byte();
         if let Some(duplicate) = inserted.duplicate {
             self.report_duplicate(duplicate.start, duplicate.end);
         }
@@ -90,24 +107,21 @@ impl Tcb {
         }
     }
 
-    /// The part of the text that is within the window and before a FIN; with its sequence number.
-    /// What lies before RCV.NXT stays, so that it can be reported.
-    fn trim<'a>(&self, segment: &Segment<'a>) -> Option<(SeqNumber, &'a [u8])> {
-        let mut start = segment.seq;
-        let mut text = segment.payload;
-        // Text before the stream began: an old duplicate of the SYN's.
-        let first = self.rcv.irs + 1;
-        if start.before(first) {
-            text = text.get((first - start) as usize..)?;
-            start = first;
-        }
+    /// The part of the text that is within the window and before a FIN; with its stream offset. What
+    /// lies before RCV.NXT stays, so that it can be reported.
+    fn trim<'a>(&self, segment: &Segment<'a>) -> Option<(u64, &'a [u8])> {
         let mut end = self.rcv.edge;
         if let Some(fin) = self.rcv.fin {
             end = end.min(fin);
         }
-        let room = usize::try_from(end.distance(start)).ok()?;
-        let text = &text[..text.len().min(room)];
-        (!text.is_empty()).then_some((start, text))
+        let room = usize::try_from(end.distance(segment.seq)).ok()?;
+        let text = &segment.payload[..segment.payload.len().min(room)];
+        // What stands before the stream's first byte is an old duplicate of the SYN's.
+        let offset = i128::from(self.receive.next()) + i128::from(segment.seq.distance(self.rcv.nxt));
+        let before_stream = usize::try_from((-offset).max(0)).ok()?;
+        let text = text.get(before_stream..)?;
+        let offset = u64::try_from(offset.max(0)).ok()?;
+        (!text.is_empty()).then_some((offset, text))
     }
 
     /// The stream offset of a sequence number the peer used; none before the stream's start.
@@ -137,46 +151,56 @@ impl Tcb {
         if self.application.read_shut {
             let readable = self.receive.readable();
             self.receive.skip(cx.pool, readable);
-        } else if self.receive.readable() >= u64::from(self.config.receive_low_water)
-            || self.rcv.window() == 0
-        {
+        } else if self.reading_is_worthwhile() {
             self.wake_reader();
         }
     }
 
-    /// The last urgent byte, kept for `read_urgent`.
-    fn take_urgent_byte(&mut self, offset: u64, text: &[u8]) {
-        if self.config.urgent_inline {
+    /// Whether as much can be read as the application waits for, or as much as there is room for:
+    /// with the window all but closed no more will come (`SO_RCVLOWAT`).
+    pub(super) fn reading_is_worthwhile(&self) -> bool {
+        let readable = self.receive.readable();
+        let window_is_small = self.rcv.window() <= u32::from(self.rcv.mss);
+        readable >= u64::from(self.config.receive_low_water) || (readable > 0 && window_is_small)
+    }
+
+    /// The last urgent byte, kept for `read_urgent`, once: in order or not, and not from what is
+    /// sent again.
+    fn take_urgent_byte(&mut self) {
+        if self.rcv.urgent_byte != UrgentByte::Awaited {
             return;
         }
-        let position = self.rcv.urgent_to.and_then(|end| end.checked_sub(1 + offset));
-        if let Some(byte) = position.and_then(|position| text.get(usize::try_from(position).ok()?)) {
-            self.rcv.urgent_byte = Some(*byte);
+        let last = self.rcv.urgent_to.and_then(|end| end.checked_sub(1));
+        if let Some(byte) = last.and_then(|last| self.receive.byte_at(last)) {
+            self.rcv.urgent_byte = UrgentByte::Here(byte);
+            self.raise(Event::URGENT);
         }
     }
 
     /// Eighth: FIN. It waits for the bytes before it (scenario E10); the first one counts.
-    fn note_fin(&mut self, seq: SeqNumber) {
+    fn note_fin(&mut self, seq: SeqNumber, has_text: bool) {
         // What lies beyond the window was trimmed away, the FIN too; at its very edge it needs no
         // room and is taken (trap 14).
         let within = seq.after_eq(self.rcv.nxt) && seq.before_eq(self.rcv.edge);
-        if self.rcv.fin.is_none() && within {
-            self.rcv.fin = Some(seq);
-            if seq != self.rcv.nxt {
-                self.ack.duplicate(!self.rcv.sack);
-            }
+        if !within {
+            return;
+        }
+        self.rcv.fin.get_or_insert(seq);
+        // Text out of order has asked for its duplicate ACK: there is one for each segment.
+        if seq != self.rcv.nxt && !has_text {
+            self.ack.duplicate(!self.rcv.sack);
         }
     }
 
     /// The peer's FIN is in order: the end of the stream.
-    fn take_fin_in_order(&mut self, cx: &mut Cx<'_>) {
+    fn take_fin_in_order(&mut self, cx: &mut Cx<'_>, has_text: bool) {
         if self.rcv.fin != Some(self.rcv.nxt) {
             return;
         }
         self.rcv.nxt += 1;
         self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
         self.wake_reader();
-        let decision = self.ack.fin_in_order();
+        let decision = self.ack.fin_in_order(has_text);
         match self.state {
             State::Established => {
                 self.move_to(cx, Trigger::Fin);

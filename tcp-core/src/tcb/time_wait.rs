@@ -61,6 +61,10 @@ impl TimeWait {
         if !segment.flags.ack() {
             return Verdict::Ignore;
         }
+        if self.is_old(segment) {
+            return self.answer(now, segment, config);
+        }
+        self.take_timestamp(segment);
         if segment.flags.fin() && segment.seq + segment.len() == self.rcv_nxt {
             // Our last ACK was lost (RFC 9293 §3.10.7.4): only this restarts 2 MSL.
             self.expires = now + config.time_wait;
@@ -71,6 +75,23 @@ impl TimeWait {
             return Verdict::Ignore;
         }
         self.answer(now, segment, config)
+    }
+
+    /// PAWS (RFC 7323 §5.3 R1).
+    fn is_old(&self, segment: &Segment<'_>) -> bool {
+        match (self.ts_recent, segment.options.timestamps) {
+            (Some(recent), Some(timestamps)) => (timestamps.value.wrapping_sub(recent) as i32) < 0,
+            _ => false,
+        }
+    }
+
+    /// TS.Recent goes on as in the connection (RFC 7323 §4.3 (2)): all up to RCV.NXT was
+    /// acknowledged.
+    fn take_timestamp(&mut self, segment: &Segment<'_>) {
+        if segment.seq.before_eq(self.rcv_nxt) {
+            let later = segment.options.timestamps.map(|timestamps| timestamps.value);
+            self.ts_recent = self.ts_recent.and(later).or(self.ts_recent);
+        }
     }
 
     /// Data is always answered, what carries none only now and then.

@@ -105,7 +105,6 @@ impl Tcb {
         }
         let silent = cx.now - self.rcv.last_heard;
         if silent < idle {
-            self.keepalive_probes = 0;
             self.timers.arm(TimerKind::Keepalive, self.rcv.last_heard + idle);
             return None;
         }
@@ -123,6 +122,15 @@ impl Tcb {
         self.probe = Some(Probe::Keepalive);
         self.timers.arm(TimerKind::Keepalive, cx.now + interval);
         None
+    }
+
+    /// The peer lives. An answer to a probe starts the count and the idle time again, however the
+    /// interval compares with the idle time.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.rcv.last_heard = now;
+        if self.keepalive_probes > 0 {
+            self.arm_keepalive(now);
+        }
     }
 
     /// Lingering is over, or FIN-WAIT-2 has lasted long enough.

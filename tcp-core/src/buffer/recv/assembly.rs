@@ -102,6 +102,13 @@ impl Assembly {
         &self.ranges
     }
 
+    /// The byte at `offset`, which is without meaning if it was never written.
+    pub(super) fn byte_at(&self, offset: u64) -> Option<u8> {
+        let index = self.places.partition_point(|place| place.end <= offset);
+        let place = self.places.get(index)?;
+        place.chunk.bytes().get(to_index(offset.checked_sub(place.start)?)).copied()
+    }
+
     /// The ranges, newest first.
     pub(super) fn recent(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.touched.iter().rev().filter_map(|start| self.ranges.range_at(*start))

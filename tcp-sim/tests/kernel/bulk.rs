@@ -1,0 +1,269 @@
+//! Ten megabytes each way, with every option on and off, with and without loss.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use tcp_core::{CloseReason, ConnConfig, Event};
+
+use crate::common::application::{Application, Close, OUR_STREAM, PEER_STREAM, Plan};
+use crate::common::{check_stream, stream_bytes};
+use crate::host::{Host, KernelEnd, Setup, in_network};
+use crate::sys::{self, TcpInfo};
+
+pub(crate) const TESTS: &[(&str, fn())] = &[
+    ("both_agree_on_the_options_in_either_role", both_agree_on_the_options_in_either_role),
+    ("ten_megabytes_each_way_need_no_retransmission", ten_megabytes_each_way_need_no_retransmission),
+    ("batches_of_packets_carry_as_well", batches_of_packets_carry_as_well),
+    ("ten_megabytes_each_way_through_loss_over_ipv4", || lossy(false, &all())),
+    ("ten_megabytes_each_way_through_loss_over_ipv6", || lossy(true, &all())),
+    ("through_loss_without_timestamps", || lossy(false, &without(|config| config.timestamps = false))),
+    ("through_loss_without_sack", || lossy(true, &without(|config| config.sack = false))),
+    ("through_loss_without_window_scaling", || {
+        lossy(false, &without(|config| config.window_scaling = false))
+    }),
+    ("through_loss_without_any_option", through_loss_without_any_option),
+    ("a_window_that_the_kernel_closes_is_probed_and_opens_again", kernel_closes_its_window),
+    ("our_window_closes_and_opens_again", our_window_closes_and_opens_again),
+    ("each_end_answers_the_others_keepalives", each_end_answers_the_others_keepalives),
+];
+
+const MEGABYTES: usize = 10 << 20;
+const PLAN: Plan = Plan { to_send: MEGABYTES, answers: false, close: Close::AfterReceiving(MEGABYTES) };
+
+fn all() -> ConnConfig {
+    ConnConfig::default()
+}
+
+fn without(change: fn(&mut ConnConfig)) -> ConnConfig {
+    let mut config = ConnConfig::default();
+    change(&mut config);
+    config
+}
+
+/// The kernel's application: sends a stream and checks ours, both at once.
+pub(crate) fn exchange(stream: &TcpStream, to_send: usize, to_receive: usize) {
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| send(stream, to_send));
+        receive(stream, to_receive);
+        writer.join().expect("the kernel's writer");
+    });
+}
+
+pub(crate) fn send(mut stream: &TcpStream, length: usize) {
+    let mut sent = 0;
+    while sent < length {
+        let piece = stream_bytes(PEER_STREAM, sent, (length - sent).min(32_768));
+        sent += stream.write(piece).expect("the kernel takes data");
+    }
+}
+
+pub(crate) fn receive(mut stream: &TcpStream, length: usize) {
+    let mut buffer = vec![0; 65_536];
+    let mut received = 0;
+    while received < length {
+        let read = stream.read(&mut buffer).expect("the kernel has data");
+        assert!(read > 0, "the stream ended after {received} of {length} bytes");
+        // In pieces that are shorter than the stream's period.
+        buffer[..read].chunks(32_768).for_each(|piece| {
+            check_stream(OUR_STREAM, received, piece);
+            received += piece.len();
+        });
+    }
+}
+
+pub(crate) fn expect_end(mut stream: &TcpStream) {
+    assert_eq!(stream.read(&mut [0; 10]).expect("the end of the stream"), 0);
+}
+
+/// What the kernel said of the connection when all was there, and then closed.
+fn exchange_and_close(end: KernelEnd) -> TcpInfo {
+    let stream = end.open();
+    exchange(&stream, MEGABYTES, MEGABYTES);
+    let info = sys::tcp_info(&stream).expect("TCP_INFO");
+    stream.shutdown(Shutdown::Write).expect("the kernel closes");
+    expect_end(&stream);
+    info
+}
+
+fn bulk(setup: &Setup) -> (TcpInfo, OurEnd) {
+    let (info, host) = in_network(setup, Application::new(PLAN), exchange_and_close, |host, _| {
+        host.run_until("all data", |host| {
+            host.application.progress.received == MEGABYTES && all_acknowledged(host)
+        });
+        let elapsed = host.elapsed();
+        host.run_to_the_end();
+        assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+        assert!(host.application.progress.end_of_stream);
+        assert!(host.application.events.contains(Event::CONNECTED | Event::FLUSHED | Event::CLOSED));
+        assert_eq!(host.witness.tally.resets, 0);
+        OurEnd { elapsed, tally: host.witness.tally, stats: host.connection.stats().expect("a connection") }
+    });
+    if std::env::var_os("TCP_NUMBERS").is_some() {
+        let rate = MEGABYTES as u64 * 8 / u64::try_from(host.elapsed.as_micros()).expect("short").max(1);
+        eprintln!(
+            "{rate} Mbit/s each way in {:?}\n  {info:?}\n  {:?}\n  {:?}",
+            host.elapsed, host.tally, host.stats
+        );
+    }
+    (info, host)
+}
+
+fn all_acknowledged(host: &Host) -> bool {
+    host.connection.stats().is_some_and(|stats| stats.totals.bytes_acknowledged == MEGABYTES as u64)
+}
+
+/// What is left of our end.
+struct OurEnd {
+    elapsed: Duration,
+    tally: crate::common::Tally,
+    stats: tcp_core::ConnStats,
+}
+
+fn both_agree_on_the_options_in_either_role() {
+    for seed in 0..16 {
+        let mut setup = Setup::new(seed);
+        setup.config.timestamps = seed & 4 == 0;
+        setup.config.sack = seed & 8 == 0;
+        setup.config.window_scaling = seed & 4 == seed & 8 >> 1;
+        let plan = Plan { to_send: 3_000, answers: false, close: Close::Second };
+        let kernel = |end: KernelEnd| {
+            let stream = end.open();
+            exchange(&stream, 3_000, 3_000);
+            sys::tcp_info(&stream).expect("TCP_INFO")
+        };
+        let config = setup.config.clone();
+        let (info, stats) = in_network(&setup, Application::new(plan), kernel, |host, _| {
+            host.run_to_the_end();
+            assert_eq!(host.witness.tally.retransmissions, 0);
+            host.connection.stats().expect("a connection")
+        });
+        assert_eq!((info.timestamps, stats.timestamps), (config.timestamps, config.timestamps));
+        assert_eq!((info.sack, stats.sack), (config.sack, config.sack));
+        assert_eq!(info.window_scaling, config.window_scaling);
+        assert_eq!(stats.send_window_scale.is_some(), config.window_scaling);
+        let header = if setup.ipv6 { 60 } else { 40 };
+        let options = if config.timestamps { 12 } else { 0 };
+        assert_eq!(info.send_mss, 1_500 - header - options);
+        assert_eq!(u32::from(stats.send_mss), 1_500 - header, "options of the moment apart");
+    }
+}
+
+fn ten_megabytes_each_way_need_no_retransmission() {
+    for seed in [4, 7] {
+        let mut setup = Setup::new(seed);
+        setup.config.send_buffer.max = 256 << 10;
+        setup.config.receive_buffer.max = 256 << 10;
+        let (info, host) = bulk(&setup);
+        assert_eq!(host.tally.retransmissions, 0, "{info:?}");
+        // A machine that is busy makes the kernel probe for a tail that was not lost (RFC 8985 §7).
+        assert_eq!(info.retransmitted, info.dsacks, "{info:?}");
+        assert!(info.retransmitted <= 3 && info.out_of_order_in == 0, "{info:?}");
+        assert_eq!(host.stats.totals.out_of_order, 0);
+    }
+}
+
+fn batches_of_packets_carry_as_well() {
+    let mut setup = Setup::new(5);
+    setup.batches = true;
+    setup.loss = 5;
+    bulk(&setup);
+}
+
+fn lossy(ipv6: bool, config: &ConnConfig) {
+    let mut setup = Setup::new(if ipv6 { 9 } else { 10 });
+    setup.loss = 20;
+    setup.config = config.clone();
+    if !ipv6 {
+        // As ours does, for comparison; over IPv6 it is whatever this machine prefers.
+        setup.sysctls = vec![("tcp_congestion_control", "reno")];
+    }
+    judge_lossy(&setup);
+}
+
+fn through_loss_without_any_option() {
+    let mut setup = Setup::new(12);
+    setup.loss = 20;
+    // The kernel is who does not want them.
+    setup.sysctls = vec![("tcp_sack", "0"), ("tcp_timestamps", "0"), ("tcp_window_scaling", "0")];
+    judge_lossy(&setup);
+}
+
+fn judge_lossy(setup: &Setup) {
+    let (info, host) = bulk(setup);
+    let tally = host.tally;
+    assert!(tally.retransmissions > 0);
+    // One in fifty is lost; no more than twice as many are sent again.
+    assert!(tally.retransmissions * 25 < tally.data_segments, "{tally:?}\n{info:?}");
+}
+
+fn kernel_closes_its_window() {
+    let mut setup = Setup::new(14);
+    setup.sysctls = vec![("tcp_rmem", "4096 16384 16384")];
+    let plan = Plan { to_send: 300_000, answers: false, close: Close::First };
+    let kernel = |end: KernelEnd| {
+        let stream = end.open();
+        thread::sleep(Duration::from_millis(1_500));
+        receive(&stream, 300_000);
+        expect_end(&stream);
+    };
+    in_network(&setup, Application::new(plan), kernel, |host, _| {
+        host.run_for(Duration::from_millis(1_300));
+        let stats = host.connection.stats().expect("a connection");
+        assert_eq!(stats.send_window, 0, "{}", host.describe());
+        // After some 0.2, 0.6 and 1.4 s.
+        assert!((1..=3).contains(&stats.totals.window_probes), "{}", host.describe());
+        host.run_to_the_end();
+        assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+    });
+}
+
+fn our_window_closes_and_opens_again() {
+    let mut setup = Setup::new(15);
+    setup.config.receive_buffer = tcp_core::BufferLimit::fixed(20_000);
+    let plan = Plan { to_send: 0, answers: false, close: Close::Second };
+    let kernel = |end: KernelEnd| {
+        let stream = end.open();
+        send(&stream, 300_000);
+        stream.shutdown(Shutdown::Write).expect("the kernel closes");
+        expect_end(&stream);
+    };
+    let mut application = Application::new(plan);
+    application.reads = false;
+    in_network(&setup, application, kernel, |host, _| {
+        host.run_for(Duration::from_millis(1_500));
+        let stats = host.connection.stats().expect("a connection");
+        assert_eq!((stats.receive_window, stats.readable), (0, 20_000), "{}", host.describe());
+        host.application.reads = true;
+        host.run_to_the_end();
+        assert_eq!(host.application.progress.received, 300_000);
+        assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+    });
+}
+
+fn each_end_answers_the_others_keepalives() {
+    let mut setup = Setup::new(16);
+    setup.config.keepalive = Some(tcp_core::Keepalive {
+        idle: tcp_core::Duration::from_millis(300),
+        interval: tcp_core::Duration::from_millis(300),
+        probes: 3,
+    });
+    let plan = Plan { to_send: 1_000, answers: false, close: Close::Second };
+    let kernel = |end: KernelEnd| {
+        let stream = end.open();
+        sys::set_option(&stream, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1).expect("SO_KEEPALIVE");
+        sys::set_option(&stream, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 1).expect("TCP_KEEPIDLE");
+        sys::set_option(&stream, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 1).expect("TCP_KEEPINTVL");
+        sys::set_option(&stream, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 1).expect("TCP_KEEPCNT");
+        exchange(&stream, 1_000, 1_000);
+        thread::sleep(Duration::from_millis(3_500));
+    };
+    in_network(&setup, Application::new(plan), kernel, |host, kernel| {
+        host.run_until("the kernel's application", |_| kernel.is_finished());
+        let totals = host.connection.stats().expect("a connection").totals;
+        assert!((5..=12).contains(&totals.keepalive_probes), "{}", host.describe());
+        host.run_to_the_end();
+        assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished), "{}", host.describe());
+    });
+}
