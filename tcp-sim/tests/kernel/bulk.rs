@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use tcp_core::{CloseReason, ConnConfig, Event, State};
+use tcp_core::{BufferLimit, CloseReason, ConnConfig, Event, State};
 
 use crate::common::application::{Application, Close, OUR_STREAM, PEER_STREAM, Plan};
 use crate::common::{check_stream, stream_bytes};
@@ -298,26 +298,31 @@ fn kernel_closes_its_window() {
 }
 
 fn our_window_closes_and_opens_again() {
-    let mut setup = Setup::new(15);
-    setup.config.receive_buffer = tcp_core::BufferLimit::fixed(20_000);
-    let plan = Plan { to_send: 0, answers: false, close: Close::Second };
-    let kernel = |end: KernelEnd| {
-        let stream = end.open();
-        send(&stream, 300_000);
-        stream.shutdown(Shutdown::Write).expect("the kernel closes");
-        expect_end(&stream);
-    };
-    let mut application = Application::new(plan);
-    application.reads = false;
-    in_network(&setup, application, kernel, |host, _| {
-        host.run_for(Duration::from_millis(1_500));
-        let stats = host.connection.stats().expect("a connection");
-        assert_eq!((stats.receive_window, stats.readable), (0, 20_000), "{}", host.describe());
-        host.application.reads = true;
-        host.run_to_the_end();
-        assert_eq!(host.application.progress.received, 300_000);
-        assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
-    });
+    // One that cannot grow and one that could, whose window is told in units of a kilobyte.
+    for (seed, max, unit) in [(15, 20_000, 1), (17, 32 << 20, 1_024)] {
+        let mut setup = Setup::new(seed);
+        setup.config.receive_buffer = BufferLimit { initial: 20_000, max };
+        let plan = Plan { to_send: 0, answers: false, close: Close::Second };
+        let kernel = |end: KernelEnd| {
+            let stream = end.open();
+            send(&stream, 300_000);
+            stream.shutdown(Shutdown::Write).expect("the kernel closes");
+            expect_end(&stream);
+        };
+        let mut application = Application::new(plan);
+        application.reads = false;
+        in_network(&setup, application, kernel, move |host, _| {
+            host.run_for(Duration::from_millis(1_500));
+            let stats = host.connection.stats().expect("a connection");
+            assert!(stats.receive_window < unit, "{}", host.describe());
+            assert_eq!(host.witness.tally.least_window, Some(0));
+            assert!((20_000..20_000 + u64::from(unit)).contains(&stats.readable), "{}", host.describe());
+            host.application.reads = true;
+            host.run_to_the_end();
+            assert_eq!(host.application.progress.received, 300_000);
+            assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+        });
+    }
 }
 
 fn each_end_answers_the_others_keepalives() {
