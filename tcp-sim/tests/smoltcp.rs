@@ -274,7 +274,7 @@ impl World {
             let now = self.at();
             self.ours.reads = self.now >= self.we_read_from;
             quiet &= !self.ours.run(&mut self.we, now);
-            let mut buffer = [0; 1_500];
+            let mut buffer = [0; 3_000];
             while let Some(transmit) = self.we.poll_transmit(self.at(), &TxCaps::default(), &mut buffer) {
                 let packet = &buffer[..transmit.len];
                 let lost = self.out.send(self.now, packet);

@@ -14,6 +14,7 @@ use crate::sys::{self, TcpInfo};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("both_agree_on_the_options_in_either_role", both_agree_on_the_options_in_either_role),
+    ("both_open_at_once", both_open_at_once),
     ("ten_megabytes_each_way_need_no_retransmission", ten_megabytes_each_way_need_no_retransmission),
     ("answers_carry_the_acks_and_nobody_waits_for_them", answers_carry_the_acks_and_nobody_waits_for_them),
     ("batches_of_packets_carry_as_well", batches_of_packets_carry_as_well),
@@ -148,6 +149,31 @@ fn both_agree_on_the_options_in_either_role() {
         let options = if config.timestamps { 12 } else { 0 };
         assert_eq!(info.send_mss, 1_500 - header - options);
         assert_eq!(u32::from(stats.send_mss), 1_500 - header, "options of the moment apart");
+    }
+}
+
+fn both_open_at_once() {
+    for seed in 0..2 {
+        let mut setup = Setup::new(seed);
+        setup.both_connect = true;
+        // Long enough that both SYNs are under way before either arrives.
+        setup.delay = Duration::from_millis(50);
+        let plan = Plan { to_send: 3_000, answers: false, close: Close::Second };
+        let kernel = |end: KernelEnd| exchange(&end.open(), 3_000, 3_000);
+        in_network(&setup, Application::new(plan), kernel, |host, _| {
+            host.run_until("SYN-RECEIVED", |host| host.connection.state() == State::SynReceived);
+            host.run_to_the_end();
+            assert_eq!(host.application.progress.received, 3_000);
+            assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+            let stats = host.connection.stats().expect("a connection");
+            assert!(stats.timestamps && stats.sack && stats.send_window_scale.is_some(), "{stats:?}");
+            assert_eq!(host.witness.tally.resets + host.witness.tally.peer_resets, 0);
+            assert!(
+                host.elapsed() < Duration::from_millis(900),
+                "no SYN was sent again: {}",
+                host.describe()
+            );
+        });
     }
 }
 
