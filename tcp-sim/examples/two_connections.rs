@@ -7,7 +7,8 @@
 
 use std::error::Error;
 
-use tcp_core::{ConnStats, Duration, Instant};
+use tcp_core::wire::Flags;
+use tcp_core::{ConnStats, Duration, Instant, SendReason};
 use tcp_sim::{
     LinkConfig, Loss, Network, NetworkConfig, Passage, Random, Sent, Side, Stop, Talker, TalkerConfig,
 };
@@ -23,20 +24,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = NetworkConfig { trace: true, ..NetworkConfig::symmetric(link) };
 
     // The client asks for something with a few bytes, the server answers with more; both close.
-    let [request, answer] = [200, 40_000];
+    let [request, answer] = [200, 20_000];
     let [client, server] = Talker::pair([request, answer]).map(|talker| talker.config().clone());
     let talkers = [client, server].map(|config: TalkerConfig| Talker::new(config, Random::new(seed)));
     let mut network = Network::new(&config, seed, talkers)?;
 
-    println!("A client asks for {answer} bytes: 20 ms each way, 10 Mbit/s, 6 % of all packets are lost.\n");
-    println!("   time  client                                  server");
+    println!("A client asks for {answer} bytes: 20 ms each way, 10 Mbit/s, 6 % of all packets are lost.");
+    println!("`1:201` are the bytes a segment carries, `ack 201` the next one awaited, `+401:601` what is");
+    println!("here already beyond a gap.\n");
+    println!("{:>10} {:>44}     server", "", "client");
     let stop = network.run_until_idle(Instant::from_secs(600))?;
     let mut numbers = Numbers::default();
     for sent in network.trace() {
         println!("{}", numbers.line(sent));
     }
 
-    println!("\n            sent   again   lost   round trip");
+    println!("\n         segments   again   lost   round trip");
     for (side, name) in [(Side::Left, "client"), (Side::Right, "server")] {
         if let Some(stats) = network.connection(side).stats() {
             println!("{name}  {}", summary(&stats, network.link(side).stats().lost));
@@ -45,24 +48,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [asked, answered] = [Side::Right, Side::Left].map(|side| *network.application(side).report());
     let right = asked.wrong_at.is_none() && answered.wrong_at.is_none();
     println!(
-        "\nThe server read {} bytes, the client {}: {}. Both ends closed: {}.",
+        "\nThe server read {} bytes, the client {}: {}.\nBoth ends closed: {}.",
         asked.read,
         answered.read,
         if right { "each is the one that was written" } else { "and some are WRONG" },
         if stop == Stop::Idle && network.is_over() { "yes" } else { "NO" },
     );
-    println!("Then the client kept the connection's name for a while (TIME-WAIT), until {}.", secs(&network));
+    println!(
+        "The client kept the connection's name for a while (TIME-WAIT): all was over at {} s of virtual time.",
+        network.now().as_nanos() / 1_000_000_000
+    );
     Ok(())
-}
-
-fn secs<A>(network: &Network<A>) -> String {
-    format!("{} s", network.now().as_nanos() / 1_000_000_000)
 }
 
 fn summary(stats: &ConnStats, lost: u64) -> String {
     let totals = stats.totals;
     let round_trip = stats.srtt.map_or("-".into(), |time| format!("{} ms", time.as_millis()));
-    format!("{:>8} {:>7} {lost:>6} {round_trip:>12}", totals.segments_sent, totals.segments_retransmitted)
+    format!("{:>9} {:>7} {lost:>6} {round_trip:>12}", totals.segments_sent, totals.segments_retransmitted)
 }
 
 /// The first sequence number of each end: what is printed counts from there, as people do.
@@ -79,25 +81,32 @@ impl Numbers {
         }
         let from_zero = |side: Side, number: u32| number.wrapping_sub(self.0[side.index()].unwrap_or(0));
         let first = from_zero(sent.from, segment.seq.0);
-        let mut text = match segment.payload.len() {
-            0 => format!("{}", segment.flags),
-            length => format!("{} {first}:{}", segment.flags, first as usize + length),
-        };
+        let mut words = Vec::new();
+        for (flag, word) in [(Flags::SYN, "SYN"), (Flags::FIN, "FIN"), (Flags::RST, "RST")] {
+            words.extend(segment.flags.contains(flag).then(|| word.to_string()));
+        }
+        if !segment.payload.is_empty() {
+            words.push(format!("{first}:{}", first as usize + segment.payload.len()));
+        }
         if segment.flags.ack() {
-            text += &format!(" ack {}", from_zero(sent.from.other(), segment.ack.0));
+            words.push(format!("ack {}", from_zero(sent.from.other(), segment.ack.0)));
         }
         for block in segment.options.sack.as_slice() {
             let other = sent.from.other();
-            text += &format!(" has {}:{}", from_zero(other, block.start.0), from_zero(other, block.end.0));
+            words.push(format!("+{}:{}", from_zero(other, block.start.0), from_zero(other, block.end.0)));
         }
+        let text = words.join(" ");
+        let why = match sent.reason {
+            SendReason::FastRetransmit | SendReason::Rto | SendReason::PartialAck => "  (again)",
+            _ => "",
+        };
         let lost = matches!(sent.passage, Passage::Dropped(_));
-        let millis = sent.at.as_nanos() / 1_000_000;
-        let why = format!("{:?}", sent.reason);
+        let time = sent.at.as_nanos() / 1_000_000;
         match (sent.from, lost) {
-            (Side::Left, false) => format!("{millis:>7}  {text} ──▶  {why}"),
-            (Side::Left, true) => format!("{millis:>7}  {text} ──✗  {why}, lost"),
-            (Side::Right, false) => format!("{millis:>7}  {:40}◀── {text}  {why}", ""),
-            (Side::Right, true) => format!("{millis:>7}  {:40}✗── {text}  {why}, lost", ""),
+            (Side::Left, false) => format!("{time:>4} ms   {text:>44} ──▶{why}"),
+            (Side::Left, true) => format!("{time:>4} ms   {text:>44} ──✗  lost{why}"),
+            (Side::Right, false) => format!("{time:>4} ms   {:44} ◀── {text}{why}", ""),
+            (Side::Right, true) => format!("{time:>4} ms   {:>44} ✗── {text}{why}", "lost"),
         }
     }
 }
