@@ -48,6 +48,9 @@ pub struct ConnConfig {
     pub ack: AckConfig,
     /// The retransmission timer.
     pub rto: RtoConfig,
+    /// How many timeouts of a connection with fewer than four segments in flight do not double the
+    /// next (`TCP_THIN_LINEAR_TIMEOUTS`, which means 6); zero by default, as RFC 6298 §5.5 asks.
+    pub thin_linear_timeouts: u8,
     /// How often to try before giving up.
     pub retries: Retries,
     /// Give up when written data stays unacknowledged for this long (RFC 9293 §3.9.1, RFC 5482),
@@ -268,7 +271,8 @@ impl ConnConfig {
         Self {
             mtu: 1_500,
             max_segment_size: None,
-            receive_buffer: BufferLimit { initial: 128 << 10, max: 32 << 20 },
+            // Linux begins with 131,072, of which it keeps half for overhead: a window of 64 KiB.
+            receive_buffer: BufferLimit { initial: 64 << 10, max: 32 << 20 },
             send_buffer: BufferLimit { initial: 64 << 10, max: 4 << 20 },
             unsent_low_water: None,
             receive_low_water: 1,
@@ -289,6 +293,7 @@ impl ConnConfig {
                 max: Duration::from_secs(120),
                 granularity: Duration::from_millis(200),
             },
+            thin_linear_timeouts: 0,
             retries: Retries { warn: 3, data: 15, syn: 6, syn_ack: 5, orphan: 8 },
             user_timeout: None,
             keepalive: None,

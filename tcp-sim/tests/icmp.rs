@@ -118,6 +118,9 @@ fn unreachable_fails_an_open_at_once_or_lets_it_go_on() {
             test.expect("[S] seq 100");
             test.inject("[S.] seq 5000 ack 101 <mss 1000>");
             assert_eq!(test.state(), State::Established);
+            // The peer can be reached after all.
+            assert_eq!(test.take_events(), Event::CONNECTED | Event::RECOVERED);
+            assert_eq!(test.connection.soft_error(), None);
         }
     });
 }

@@ -11,7 +11,7 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn payload(bytes: &[u8]) -> Vec<u8> {
-    Segment::parse(bytes).unwrap().payload.to_vec()
+    Segment::parse(bytes).expect("what we send can be parsed").payload.to_vec()
 }
 
 // req: 2525-1

@@ -173,16 +173,36 @@ fn progress_restarts_the_user_timeout_and_silence_without_data_is_none_of_its() 
     });
 }
 
-// The linear timeouts of thin streams are not offered: every timeout doubles (RFC 6298 §5.5).
 // req: LNX-RTO-4
 #[test]
-fn the_timeout_of_a_thin_stream_doubles_like_any_other() {
-    let mut test = black_hole(plain_config(), Default::default());
-    until(&mut test, 13_000);
-    for at in [200, 600, 1_400, 3_000, 6_200, 12_600] {
-        test.expect_at(at, "[P.] seq 101:201");
-    }
-    test.expect_none();
+fn the_timeout_of_a_thin_stream_doubles_unless_six_are_to_be_alike() {
+    every_wrap(|numbers| {
+        let mut test = black_hole(plain_config(), numbers);
+        until(&mut test, 13_000);
+        for at in [200, 600, 1_400, 3_000, 6_200, 12_600] {
+            test.expect_at(at, "[P.] seq 101:201");
+        }
+        test.expect_none();
+
+        let mut config = plain_config();
+        config.thin_linear_timeouts = 6;
+        let mut test = black_hole(config.clone(), numbers);
+        until(&mut test, 4_000);
+        for at in [200, 400, 600, 800, 1_000, 1_200, 1_400, 1_800, 2_600] {
+            test.expect_at(at, "[P.] seq 101:201");
+        }
+        test.expect_none();
+
+        // Four segments are no thin stream.
+        let mut test = Scripted::established(config, numbers);
+        test.write_len(4_000);
+        test.take_sent();
+        until(&mut test, 1_000);
+        for at in [200, 600] {
+            test.expect_at(at, "[.] seq 101:1101");
+        }
+        test.expect_none();
+    });
 }
 
 fn with_keepalive(idle: u64, interval: u64, probes: u8) -> ConnConfig {

@@ -183,7 +183,7 @@ fn blocks_are_apart_above_the_ack_and_held() {
 }
 
 fn check_blocks(bytes: &[u8], numbers: Numbers, held: &[bool]) {
-    let segment = Segment::parse(bytes).unwrap();
+    let segment = Segment::parse(bytes).expect("what we send can be parsed");
     let at = |seq: tcp_core::SeqNumber| (seq - numbers.remote).0 as usize - 5_001;
     let ack = at(segment.ack);
     assert!(held[..ack].iter().all(|held| *held));
@@ -376,7 +376,7 @@ fn d10_a_receiver_that_takes_back_what_it_reported_gets_it_again() {
 }
 
 fn payload(bytes: &[u8]) -> Vec<u8> {
-    Segment::parse(bytes).unwrap().payload.to_vec()
+    Segment::parse(bytes).expect("what we send can be parsed").payload.to_vec()
 }
 
 // req: 2018-5d

@@ -450,7 +450,7 @@ fn each_end_may_close_first_and_the_other_goes_on_sending() {
             let mut setup = Setup::new(seed, weather);
             (setup.we_connect, setup.ipv6) = (seed & 1 == 0, seed & 2 == 0);
             let first = Plan { to_send: 10_000, close: Close::First, ..PLAN };
-            let answer = Plan { to_send: 200_000, answers: true, close: Close::Second, ..PLAN };
+            let answer = Plan { to_send: 200_000, answers: true, close: Close::Second };
             let (our_plan, their_plan) = if seed & 4 == 0 { (first, answer) } else { (answer, first) };
             let mut world = World::new(&setup, our_plan, their_plan);
             world.run_to_the_end();

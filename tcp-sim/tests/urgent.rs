@@ -165,6 +165,28 @@ fn a_mark_that_was_passed_is_no_mark() {
     });
 }
 
+// req: LNX-URG-1
+#[test]
+fn urgent_data_waits_neither_for_acks_nor_for_a_cork() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.write(b"abc");
+        test.expect("[P.] seq 101:104 len 3");
+        test.write(b"de");
+        test.expect_none();
+        assert_eq!(test.connection.write_urgent(test.now, b"!"), Ok(1));
+        test.drain();
+        test.expect("[PU.] seq 104:107 ack 5001 urg 3 len 3");
+        test.connection.cork(test.now);
+        assert_eq!(test.connection.write_urgent(test.now, b"?"), Ok(1));
+        test.drain();
+        test.expect("[PU.] seq 107:108 ack 5001 urg 1 len 1");
+        // What follows is held as before.
+        test.write(b"f");
+        test.expect_none();
+    });
+}
+
 // A middlebox may clear URG and the pointer (RFC 6093 §3.4).
 // req: 6093-4
 #[test]
@@ -232,4 +254,59 @@ fn urgent_data_is_told_of_when_no_room_is_left() {
     test.inject("[U.] seq 15001:15002 ack 101 win 20000 urg 1 len 1");
     assert_eq!(test.take_events(), Event::URGENT);
     assert_eq!(test.connection.urgent_remaining(), Some(10_001));
+}
+
+// trap: 62
+#[test]
+fn the_pointer_is_computed_anew_for_each_segment_and_ends_with_the_mark() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.connection.write_urgent(test.now, &[1; 2_500]).unwrap();
+        test.connection.write(test.now, &[2; 2_000]).unwrap();
+        test.drain();
+        test.expect("[U.] seq 101:1101 urg 2500");
+        test.expect("[U.] seq 1101:2101 urg 1500");
+        test.expect("[U.] seq 2101:3101 urg 500");
+        let past = test.expect("[.] seq 3101:4101");
+        assert!(!past.line.contains("urg"), "{}", past.line);
+        test.take_sent();
+        // Sent again from another place, with another offset.
+        test.inject("[.] seq 5001 ack 1601");
+        let rto = test.stats().rto;
+        test.advance(rto);
+        test.expect("[U.] seq 1601:2601 urg 1000");
+    });
+}
+
+// trap: 62
+#[test]
+fn a_mark_too_far_ahead_is_told_with_the_largest_pointer() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.connection.write(test.now, &[1; 70_000]).unwrap();
+        test.connection.write_urgent(test.now, &[2; 10]).unwrap();
+        test.drain();
+        test.expect("[U.] seq 101:1101 urg 65535");
+        for _ in 0..3 {
+            test.expect("[U.] urg 65535");
+        }
+        test.expect("[U.] seq 4101:5101 urg 65535");
+        test.expect("[U.] seq 5101:6101 urg 65010");
+    });
+}
+
+// trap: 62
+#[test]
+fn urgent_data_goes_segment_by_segment_whatever_the_device_takes() {
+    // A device that cuts a super-segment would repeat one pointer in all of its parts.
+    let mut test = Scripted::established(plain_config(), Default::default());
+    test.caps.max_segments = 40;
+    test.connection.write_urgent(test.now, &[1; 2_500]).unwrap();
+    test.connection.write(test.now, &[2; 4_500]).unwrap();
+    test.drain();
+    for line in ["seq 101:1101 urg 2500", "seq 1101:2101 urg 1500", "seq 2101:3101 urg 500"] {
+        test.expect(line);
+    }
+    // Past the mark they are merged again.
+    test.expect("seq 3101:7101");
 }

@@ -88,10 +88,12 @@ fn the_application_hears_of_the_mark_and_of_each_advance() {
         test.expect_data(5_001, 5_011);
         assert_eq!(test.connection.urgent_remaining(), Some(500));
         test.inject("[P.] seq 5011 ack 101 len 600");
-        // A read stops at the mark.
-        assert_eq!(test.read(1_000).map(|data| data.len()), Ok(500));
+        // A read stops at the mark, before the last urgent byte (requirement 6093-5).
+        assert_eq!(test.read(1_000).map(|data| data.len()), Ok(499));
+        assert!(test.connection.at_urgent_mark());
+        assert_eq!(test.connection.urgent_remaining(), Some(1));
+        test.expect_data(5_510, 5_611);
         assert_eq!(test.connection.urgent_remaining(), None);
-        test.expect_data(5_511, 5_611);
         // And a mark that was passed says nothing.
         test.take_events();
         test.inject("[U.] seq 5611 ack 101 urg 1");

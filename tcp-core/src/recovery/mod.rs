@@ -325,6 +325,11 @@ impl Recovery {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// The next timeout is not longer than the last.
+    pub(crate) fn forget_back_off(&mut self) {
+        self.backoff = 0;
+    }
+
     /// The handshake is over: its back-off does not apply to data (RFC 6298 §5.7).
     pub(crate) fn on_established(
         &mut self,
@@ -347,7 +352,7 @@ impl Recovery {
     pub(crate) fn on_smaller_segments(&mut self, segment_size: u16) -> Option<SeqRange> {
         let smaller = u32::from(segment_size.max(1)) < self.segment_size;
         self.segment_size = u32::from(segment_size.max(1));
-        if smaller { self.board.mark_all_lost() } else { None }
+        if smaller { self.board.mark_lost_longer_than(self.segment_size) } else { None }
     }
 
     fn is_limited_transmit(&self) -> bool {

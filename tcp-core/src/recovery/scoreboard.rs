@@ -264,6 +264,20 @@ impl Scoreboard {
         Some(span)
     }
 
+    /// Takes for lost what is longer than `length` and not SACKed. Gives the first such range.
+    pub(crate) fn mark_lost_longer_than(&mut self, length: u32) -> Option<SeqRange> {
+        let mut first = None;
+        for sent in &mut self.ranges {
+            if sent.fate == Fate::InFlight && sent.range.len() > length {
+                sent.fate = Fate::Lost;
+                self.lost += sent.range.len();
+                self.lost_from = self.lost_from.min(sent.range.start);
+                first = first.or(Some(sent.range));
+            }
+        }
+        first
+    }
+
     /// Forgets all selective acknowledgements (RFC 2018 §8: the receiver took data back).
     pub(crate) fn forget_sacks(&mut self) {
         for sent in &mut self.ranges {

@@ -140,7 +140,7 @@ impl Tcb {
 
     /// The peer is heard again: what was said of it before says nothing any more (RFC 1122
     /// §4.2.3.5, positive advice).
-    fn note_recovery(&mut self) {
+    pub(super) fn note_recovery(&mut self) {
         let warned = core::mem::take(&mut self.application.warned);
         if self.application.soft_error.take().is_some() || warned {
             self.raise(Event::RECOVERED);

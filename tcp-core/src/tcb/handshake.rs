@@ -104,6 +104,7 @@ impl Tcb {
         self.recovery.on_established(cx.now, round_trip, repeated > 0, &self.config.rto);
         self.handshake.send_due = false;
         self.retries = 0;
+        self.note_recovery();
         self.timers.disarm(TimerKind::Retransmission);
         self.timers.disarm(TimerKind::UserTimeout);
         self.start_congestion_control(repeated);

@@ -185,7 +185,11 @@ impl Tcb {
         let allowance = self.recovery.allowance(self.congestion.get());
         let buffer =
             u32::try_from(room.buffer.saturating_sub(HEADER_LEN + options.encoded_len())).unwrap_or(u32::MAX);
-        let most = full.saturating_mul(room.segments).min(buffer).min(u32::from(u16::MAX) - 120);
+        // A device that cuts a super-segment repeats the urgent pointer, which names another byte in
+        // each part (trap 62).
+        let urgent = self.snd.urgent_to.is_some_and(|to| to > self.next_offset());
+        let segments = if urgent { 1 } else { room.segments };
+        let most = full.saturating_mul(segments).min(buffer).min(u32::from(u16::MAX) - 120);
         let mut length = unsent.min(usable).min(allowance).min(most);
         if length >= full {
             // The rest is judged by itself.
@@ -231,7 +235,9 @@ impl Tcb {
             let worthwhile = length > 0 && (length >= self.snd.max_wnd / 2 || self.override_silly_window);
             return if worthwhile { Ok(()) } else { Err(Limit::Window) };
         }
-        if fin_waits {
+        let urgent = self.snd.urgent_to.is_some_and(|to| to > self.next_offset());
+        if fin_waits || urgent {
+            // What is urgent waits neither for company nor for ACKs, as in Linux.
             return Ok(());
         }
         if self.push_to < self.send.end() {

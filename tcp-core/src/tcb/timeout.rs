@@ -65,6 +65,10 @@ impl Tcb {
         if reneged == Reneged::Yes {
             self.totals.reneged = self.totals.reneged.saturating_add(1);
         }
+        let thin = self.recovery.outstanding() < 4 * u32::from(self.segment_size());
+        if thin && self.retries <= self.config.thin_linear_timeouts {
+            self.recovery.forget_back_off();
+        }
         self.arm_retransmission(cx.now);
     }
 

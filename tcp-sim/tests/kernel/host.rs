@@ -75,7 +75,8 @@ impl Pipe {
     }
 
     fn take(&mut self, now: Duration) -> Option<Vec<u8>> {
-        self.packets.pop_front_if(|(at, _)| *at <= now).map(|(_, packet)| packet)
+        self.packets.front().filter(|(at, _)| *at <= now)?;
+        self.packets.pop_front().map(|(_, packet)| packet)
     }
 
     fn next(&self) -> Option<Duration> {
@@ -116,12 +117,30 @@ pub(crate) struct Host {
 
 /// Why the kernel cannot be a peer here, if so.
 pub(crate) fn what_is_missing() -> Option<String> {
-    let probe = || -> Result<(), String> {
-        sys::enter_new_network().map_err(|error| format!("no network namespace: {error}"))?;
-        sys::open_tun("tun0").map_err(|error| format!("no TUN: {error}"))?;
-        ip("link set lo up")
+    let probe = || {
+        let sysctls = ["tcp_sack", "tcp_rmem", "tcp_congestion_control"].map(|name| {
+            let value = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
+            (name, value.unwrap_or_default())
+        });
+        let sysctls: Vec<_> = sysctls.iter().map(|(name, value)| (*name, value.trim())).collect();
+        make_network(&sysctls).map(drop)
     };
     thread::spawn(probe).join().unwrap_or_else(|_| Err("the probe failed".into())).err()
+}
+
+/// Moves the calling thread into a network of its own, with a TUN that leads to us.
+fn make_network(sysctls: &[(&str, &str)]) -> Result<File, String> {
+    sys::enter_new_network().map_err(|error| format!("no network namespace, which takes root: {error}"))?;
+    let tun = sys::open_tun("tun0").map_err(|error| format!("no TUN: {error}"))?;
+    ip("link set lo up")?;
+    ip(&format!("link set tun0 mtu {MTU} up"))?;
+    ip("address add 10.9.0.2/24 dev tun0")?;
+    ip("address add fd09::2/64 dev tun0 nodad")?;
+    for (name, value) in sysctls {
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        std::fs::write(&path, value).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(tun)
 }
 
 fn ip(arguments: &str) -> Result<(), String> {
@@ -190,20 +209,7 @@ where
 
 impl Host {
     fn new(setup: &Setup, application: Application) -> (Self, KernelEnd) {
-        let prepare = || -> Result<File, String> {
-            sys::enter_new_network().map_err(|error| error.to_string())?;
-            let tun = sys::open_tun("tun0").map_err(|error| error.to_string())?;
-            ip("link set lo up")?;
-            ip(&format!("link set tun0 mtu {MTU} up"))?;
-            ip("address add 10.9.0.2/24 dev tun0")?;
-            ip("address add fd09::2/64 dev tun0 nodad")?;
-            for (name, value) in &setup.sysctls {
-                let path = format!("/proc/sys/net/ipv4/{name}");
-                std::fs::write(&path, value).map_err(|error| format!("{path}: {error}"))?;
-            }
-            Ok(tun)
-        };
-        let mut tun = prepare().unwrap_or_else(|error| panic!("{error}"));
+        let mut tun = make_network(&setup.sysctls).unwrap_or_else(|error| panic!("{error}"));
         let (ours, theirs) = if setup.ipv6 { ("fd09::1", "fd09::2") } else { ("10.9.0.1", "10.9.0.2") };
         let (ours, theirs) = (socket(ours, 40_001), socket(theirs, 7_000));
         wait_for_packets(&mut tun, theirs, ours);
@@ -267,7 +273,8 @@ impl Host {
         self.run_until("the end of a pause", |host| host.elapsed() >= end);
     }
 
-    fn step(&mut self) {
+    /// Everything that can be done now.
+    pub(crate) fn step(&mut self) {
         self.take_in();
         while let Some(packet) = self.back.take(self.elapsed()) {
             let now = self.now();

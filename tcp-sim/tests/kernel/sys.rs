@@ -38,7 +38,7 @@ pub(crate) fn wait_readable(file: &File, timeout: Duration) -> io::Result<()> {
     let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let timeout = libc::timespec {
         tv_sec: timeout.as_secs() as libc::time_t,
-        tv_nsec: timeout.subsec_nanos() as libc::c_long,
+        tv_nsec: i32::try_from(timeout.subsec_nanos()).unwrap_or_default().into(),
     };
     // SAFETY: one `pollfd` and one `timespec`, both alive until the call is over; no signal mask.
     check(unsafe { libc::ppoll(&mut poll, 1, &timeout, std::ptr::null()) })

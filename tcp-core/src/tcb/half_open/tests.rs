@@ -47,14 +47,14 @@ const RST: Flags = Flags::RST;
 #[test]
 fn b18_the_syn_again_gets_the_same_syn_ack() {
     everywhere(|mut half_open, config| {
-        let first = half_open.syn_ack(Instant::from_secs(1), &tuple(), config);
+        let first = half_open.syn_ack(Instant::from_secs(1), &tuple());
         assert_eq!((first.seq, first.ack), (half_open.iss, half_open.irs + 1));
         assert_eq!(first.flags, SYN.union(ACK));
         let before = half_open;
         for _ in 0..100 {
             let again = syn(half_open.irs.0, Options::NONE);
             assert_eq!(half_open.on_segment(&again, config), Verdict::SynAck);
-            assert_eq!(half_open.syn_ack(Instant::from_secs(1), &tuple(), config), first);
+            assert_eq!(half_open.syn_ack(Instant::from_secs(1), &tuple()), first);
         }
         assert_eq!(half_open, before, "neither the timer nor the retries are touched");
     });
@@ -72,7 +72,7 @@ fn b18_another_syn_is_challenged_within_a_limit_and_never_taken() {
             };
             assert_eq!(verdict, expected, "the {index}th");
         }
-        let challenge = half_open.challenge_ack(Instant::from_secs(1), &tuple(), config);
+        let challenge = half_open.challenge_ack(Instant::from_secs(1), &tuple());
         assert_eq!((challenge.seq, challenge.ack, challenge.flags), (iss + 1, half_open.irs + 1, ACK));
         // The client's own handshake goes on.
         let third = segment(&half_open.clone(), ACK, 1, 1, b"");
@@ -171,7 +171,7 @@ fn only_what_the_syn_offered_is_answered() {
     let config = ConnConfig::default();
     let now = Instant::from_secs(1);
     let bare = with_options(7, Options::NONE, &config);
-    let options = bare.syn_ack(now, &tuple(), &config).options;
+    let options = bare.syn_ack(now, &tuple()).options;
     assert_eq!(options, Options { mss: Some(1_460), ..Options::NONE });
     assert_eq!(bare.negotiated.send_mss, 536, "RFC 9293 MUST-15");
     let all = Options {
@@ -185,13 +185,13 @@ fn only_what_the_syn_offered_is_answered() {
     let full = with_options(7, all, &config);
     assert_eq!(full.negotiated.send_mss, 1_300);
     assert_eq!(full.negotiated.shifts.map(|shifts| shifts.send), Some(14), "RFC 7323 §2.3");
-    let answer = full.syn_ack(now, &tuple(), &config).options;
+    let answer = full.syn_ack(now, &tuple()).options;
     assert_eq!((answer.mss, answer.sack_permitted), (Some(1_460), true));
     assert!(answer.window_scale.is_some());
     assert_eq!(answer.timestamps.map(|timestamps| timestamps.echo), Some(77));
     let mut nothing = ConnConfig::default();
     (nothing.sack, nothing.timestamps, nothing.window_scaling) = (false, false, false);
-    let declined = with_options(7, all, &nothing).syn_ack(now, &tuple(), &nothing).options;
+    let declined = with_options(7, all, &nothing).syn_ack(now, &tuple()).options;
     assert_eq!(declined, Options { mss: Some(1_460), ..Options::NONE });
 }
 
