@@ -17,6 +17,8 @@ struct Pair {
     now: Instant,
     under_way: [VecDeque<Packet>; 2],
     spare: Vec<Packet>,
+    /// Every so many-th data packet is lost, and arrives out of order when it is sent again.
+    lose_every: Option<u64>,
     packets: u64,
 }
 
@@ -37,14 +39,14 @@ const RATE: usize = 20;
 const DELAY: Duration = Duration::from_millis(5);
 
 impl Pair {
-    fn established() -> Self {
+    fn established(lose_every: Option<u64>) -> Self {
         let (here, there) = ("10.0.0.1:40001".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
         let (now, secret, config) = (Instant::ZERO, Seed::for_test(1), ConnConfig::default());
         let left = Connection::connect(now, here, there, config.clone(), &secret).unwrap();
         let right = Connection::listen(now, there, config, &secret).unwrap();
         let spare = (0..2_000).map(|_| Packet::new()).collect();
         let under_way = [VecDeque::with_capacity(1_000), VecDeque::with_capacity(1_000)];
-        let mut pair = Self { ends: [left, right], now, under_way, spare, packets: 0 };
+        let mut pair = Self { ends: [left, right], now, under_way, spare, lose_every, packets: 0 };
         (0..20).for_each(|_| pair.step());
         assert!(pair.ends.iter().all(|end| end.state() == State::Established));
         pair
@@ -73,7 +75,8 @@ impl Pair {
                 };
                 self.packets += 1;
                 (packet.arrives, packet.length) = (self.now + DELAY, sent.len);
-                self.under_way[peer].push_back(packet);
+                let lost = self.lose_every.is_some_and(|every| sent.len > 1_000 && self.packets % every == 0);
+                if lost { self.spare.push(packet) } else { self.under_way[peer].push_back(packet) }
             }
         }
     }
@@ -87,6 +90,18 @@ impl Pair {
             self.step();
             while let Ok(length) = self.ends[1].read(self.now, &mut buffer) {
                 read += length as u64;
+            }
+        }
+    }
+
+    fn ping_pong(&mut self, rounds: u32) {
+        let mut buffer = [0; 100];
+        for _ in 0..rounds {
+            for (from, to) in [(0, 1), (1, 0)] {
+                self.ends[from].write(self.now, b"are you there?").unwrap();
+                while self.ends[to].read(self.now, &mut buffer).is_err() {
+                    self.step();
+                }
             }
         }
     }
@@ -108,9 +123,27 @@ fn the_counter_counts() {
 
 #[test]
 fn p9_bulk_allocates_nothing_once_warm() {
-    let mut pair = Pair::established();
+    let mut pair = Pair::established(None);
     pair.bulk(20_000_000);
     let (allocations, segments) = measure(&mut pair, |pair| pair.bulk(5_000_000));
     assert!(segments > 3_000, "{segments}");
     assert_eq!(allocations, 0, "in {segments} segments");
+}
+
+#[test]
+fn p9_ping_pong_allocates_nothing_once_warm() {
+    let mut pair = Pair::established(None);
+    pair.ping_pong(200);
+    let (allocations, segments) = measure(&mut pair, |pair| pair.ping_pong(1_000));
+    assert!(segments >= 2_000, "{segments}");
+    assert_eq!(allocations, 0, "in {segments} segments");
+}
+
+#[test]
+fn p9_repairing_losses_allocates_nothing_for_each_segment() {
+    let mut pair = Pair::established(Some(100));
+    pair.bulk(20_000_000);
+    let (allocations, segments) = measure(&mut pair, |pair| pair.bulk(5_000_000));
+    // What recovery holds only while something is lost may be asked for once for each loss.
+    assert!(allocations <= segments / 10, "{allocations} in {segments} segments");
 }

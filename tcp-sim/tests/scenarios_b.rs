@@ -51,7 +51,7 @@ fn b1_three_segments_open_a_connection_with_all_options() {
         pair.run_for(MS(11));
         assert_eq!(pair.take_events(End::B), Event::CONNECTED | Event::READABLE);
         pair.expect(&[
-            "A [P.] seq 101:106 ack 5001 win 128 <TS 1000020 1000010> len 5",
+            "A [P.] seq 101:106 ack 5001 win 64 <TS 1000020 1000010> len 5",
             "B [.] seq 5001 ack 106 <TS 1000030 1000020>",
         ]);
         assert_eq!(pair.read(End::B), Ok(b"hello".to_vec()));
