@@ -341,6 +341,7 @@ impl Host {
             if !lost {
                 self.out.send(self.elapsed(), packet);
             }
+            assert!(self.elapsed() < LIMIT, "there is no end of packets\n{}", self.describe());
         }
     }
 
