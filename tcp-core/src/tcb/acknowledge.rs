@@ -153,9 +153,10 @@ impl Acknowledge {
     }
 
     /// A segment that carried the acknowledgement was sent.
-    pub(crate) fn sent(&mut self, reported_dsack: bool) {
+    pub(crate) fn sent(&mut self) {
         self.waiting = 0;
-        if reported_dsack && !self.dsacks.is_empty() {
+        // One whose segment had no place for it goes unreported: output must come to an end.
+        if !self.dsacks.is_empty() {
             self.dsacks.remove(0);
         }
         if self.repeats > 0 {
@@ -206,7 +207,7 @@ mod tests {
         for _ in 0..5 {
             assert!(matches!(ack.in_order(1), Decision::After(_)));
             assert_eq!(ack.in_order(1), Decision::Now);
-            ack.sent(false);
+            ack.sent();
         }
     }
 
@@ -217,7 +218,7 @@ mod tests {
         for _ in 0..10 {
             ack.in_order(1);
         }
-        ack.sent(false);
+        ack.sent();
         assert_eq!(ack.due(), None);
     }
 
@@ -232,7 +233,7 @@ mod tests {
             at += Duration::from_millis(gap);
             ack.on_data(at, rto, &config);
             let decision = ack.in_order(1);
-            ack.sent(false);
+            ack.sent();
             decision
         };
         (0..3).for_each(|_| assert_eq!(one(&mut ack, 100), Decision::Now));
@@ -274,11 +275,11 @@ mod tests {
         (0..3).for_each(|_| ack.duplicate(true));
         for _ in 0..3 {
             assert_eq!(ack.due(), Some(SendReason::DuplicateAck));
-            ack.sent(false);
+            ack.sent();
         }
         assert_eq!(ack.due(), None);
         (0..1_000).for_each(|_| ack.duplicate(true));
-        (0..=MAX_REPEATS).for_each(|_| ack.sent(false));
+        (0..=MAX_REPEATS).for_each(|_| ack.sent());
         assert_eq!(ack.due(), None);
     }
 
@@ -295,7 +296,7 @@ mod tests {
         for range in [first, second] {
             assert_eq!(ack.dsack(), Some(range));
             assert!(ack.due().is_some());
-            ack.sent(true);
+            ack.sent();
         }
         assert_eq!((ack.dsack(), ack.due()), (None, None));
     }
@@ -307,9 +308,9 @@ mod tests {
         assert!(matches!(ack.in_order(1), Decision::After(_)));
         ack.quicken(&config(0));
         assert_eq!(ack.due(), Some(SendReason::Ack));
-        ack.sent(false);
+        ack.sent();
         assert_eq!(ack.in_order(1), Decision::Now);
-        ack.sent(false);
+        ack.sent();
         assert!(matches!(ack.in_order(1), Decision::After(_)));
     }
 }

@@ -14,10 +14,9 @@ impl Tcb {
         }
         match self.state {
             State::Closed | State::Listen | State::TimeWait => {}
-            // CLOSE in SYN-SENT deletes the connection (RFC 9293 §3.10.4).
-            State::SynSent => self.end(cx, Trigger::Close, CloseReason::Finished),
-            // Queued until the SYN is acknowledged.
-            State::SynReceived => self.queue_fin(),
+            // Queued until the SYN is acknowledged, so that what was written is sent. It is `close`
+            // that deletes the connection in SYN-SENT (RFC 9293 §3.10.4).
+            State::SynSent | State::SynReceived => self.queue_fin(),
             State::Established => {
                 self.queue_fin();
                 self.move_to(cx, Trigger::Close);
@@ -66,6 +65,11 @@ impl Tcb {
             && (unread || self.config.linger == Linger::Reset)
         {
             return self.abort(cx);
+        }
+        if self.state == State::SynSent {
+            // RFC 9293 §3.10.4: the connection is deleted.
+            self.end(cx, Trigger::Close, CloseReason::Finished);
+            return None;
         }
         self.shutdown_read(cx);
         self.shutdown_write(cx);

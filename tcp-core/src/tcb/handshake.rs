@@ -62,6 +62,7 @@ impl Tcb {
         if acceptable {
             self.move_to(cx, Trigger::SynAck);
             self.establish(cx, segment);
+            self.close_if_queued(cx);
             self.acknowledge_at_once(SendReason::Ack);
             self.after_syn_ack(cx, segment);
         } else {

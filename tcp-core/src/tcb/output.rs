@@ -423,7 +423,7 @@ impl Tcb {
         if reported {
             self.totals.dsacks_sent = self.totals.dsacks_sent.saturating_add(1);
         }
-        self.ack.sent(reported);
+        self.ack.sent();
         self.timers.disarm(TimerKind::DelayedAck);
         self.rcv.last_ack_sent = self.rcv.nxt;
         self.rcv.edge = self.rcv.edge.max(plan.advertised.edge);

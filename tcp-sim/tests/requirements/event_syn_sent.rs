@@ -211,7 +211,7 @@ fn a_syn_ack_may_carry_data() {
 #[test]
 fn close_in_syn_sent_says_nothing_and_a_late_syn_ack_is_reset() {
     every_wrap(|numbers| {
-        for end in [Scripted::close, Scripted::shutdown_write, Scripted::abort] {
+        for end in [Scripted::close, Scripted::abort] {
             let mut test = Place::SynSent.reach(plain_config(), numbers);
             test.write(b"never sent");
             end(&mut test);
@@ -303,5 +303,23 @@ fn a_connection_to_oneself_carries_data_and_closes() {
         settle(&mut test);
         assert_eq!(test.state(), State::TimeWait);
         assert_eq!(test.read(100), Ok(vec![]));
+    });
+}
+
+// req: 9293-EV-37
+#[test]
+fn what_was_written_before_the_connection_is_sent_though_the_writer_has_finished() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::connecting(plain_config(), numbers);
+        test.expect("[S] seq 100");
+        test.write(b"hello");
+        test.shutdown_write();
+        test.expect_none();
+        assert_eq!(test.connection.write(test.now, b"more"), Err(WriteError::ShutDown));
+        test.inject("[S.] seq 5000 ack 101 <mss 1000>");
+        assert_eq!(test.state(), State::FinWait1);
+        test.expect("[FP.] seq 101:106 ack 5001 len 5");
+        test.inject("[.] seq 5001 ack 107");
+        assert_eq!(test.state(), State::FinWait2);
     });
 }
