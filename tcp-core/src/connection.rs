@@ -14,6 +14,7 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::buffer::Pool;
+use crate::recovery::SpareRings;
 use crate::tcb::{Cx, HalfOpen, More, Tcb, TimeWait};
 use crate::wire::{IcmpKind, Segment};
 use crate::{
@@ -43,7 +44,7 @@ pub struct Connection<O = ()> {
     phase: Phase,
     config: Arc<ConnConfig>,
     seed: Seed,
-    pool: Pool,
+    memory: Memory,
     replies: VecDeque<Reply>,
     drops: DropCounters,
     observer: O,
@@ -51,6 +52,20 @@ pub struct Connection<O = ()> {
     clock_regressions: u32,
     /// A write was refused because there is no peer yet.
     write_awaits_peer: bool,
+}
+
+/// What a connection's parts borrow and give back.
+#[derive(Debug)]
+struct Memory {
+    pool: Pool,
+    rings: SpareRings,
+}
+
+/// Without what is spare.
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        Self { pool: self.pool.clone(), rings: SpareRings::default() }
+    }
 }
 
 /// What the connection is at present.
@@ -105,7 +120,8 @@ impl Connection {
         let tuple = FourTuple::new(local, remote);
         let mut connection = Self::new(now, Phase::Closed { local }, config, seed);
         let (iss, clock) = connection.secrets(&tuple);
-        let mut cx = Cx { now, pool: &mut connection.pool, observer: None };
+        let mut nobody = ();
+        let mut cx = context(now, &mut connection.memory, &mut nobody);
         let tcb = Box::new(Tcb::connect(&mut cx, tuple, Arc::clone(&connection.config), iss, clock));
         connection.phase = Phase::Open { tuple, tcb, time_wait: None };
         Ok(connection)
@@ -133,7 +149,10 @@ impl Connection {
             config: Arc::new(config),
             seed: *seed,
             // The buffers' limits are what holds; the pool has room for what chunks waste.
-            pool: Pool::new(2 * buffers + (256 << 10), SPARE_CHUNKS),
+            memory: Memory {
+                pool: Pool::new(2 * buffers + (256 << 10), SPARE_CHUNKS),
+                rings: SpareRings::default(),
+            },
             replies: VecDeque::new(),
             drops: DropCounters::default(),
             observer: (),
@@ -150,7 +169,7 @@ impl Connection {
             phase,
             config,
             seed,
-            pool,
+            memory,
             replies,
             drops,
             observer: (),
@@ -162,7 +181,7 @@ impl Connection {
             phase,
             config,
             seed,
-            pool,
+            memory,
             replies,
             drops,
             observer,
@@ -352,7 +371,7 @@ impl<O: Observer> Connection<O> {
     ) -> T {
         let now = self.advance(now);
         match &mut self.phase {
-            Phase::Open { tcb, .. } => command(tcb, &mut context(now, &mut self.pool, &mut self.observer)),
+            Phase::Open { tcb, .. } => command(tcb, &mut context(now, &mut self.memory, &mut self.observer)),
             Phase::Listen { .. } | Phase::HalfOpen { .. } | Phase::Closed { .. } => otherwise,
         }
     }
@@ -458,7 +477,7 @@ impl<O> Connection<O> {
     /// Bytes of memory that buffers hold.
     #[must_use]
     pub fn memory(&self) -> u64 {
-        self.pool.charged()
+        self.memory.pool.charged()
     }
 
     /// Who watches.
@@ -486,7 +505,7 @@ impl<O> Connection<O> {
 }
 
 /// A context for one call.
-fn context<'a, O: Observer>(now: Instant, pool: &'a mut Pool, observer: &'a mut O) -> Cx<'a> {
+fn context<'a, O: Observer>(now: Instant, memory: &'a mut Memory, observer: &'a mut O) -> Cx<'a> {
     let observer: Option<&'a mut dyn Observer> = if observer.is_active() { Some(observer) } else { None };
-    Cx { now, pool, observer }
+    Cx { now, pool: &mut memory.pool, rings: &mut memory.rings, observer }
 }

@@ -1,6 +1,5 @@
 //! P8: over any network that in the end delivers, the stream arrives intact in both directions and
 //! both ends close. The networks are drawn from seeds: see `seeds/mod.rs`.
-#![allow(clippy::print_stderr, reason = "a failing seed says how to repeat it")]
 
 mod seeds;
 

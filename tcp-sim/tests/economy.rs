@@ -1,4 +1,5 @@
 //! P12: no packet that nobody needs. Ceilings on acknowledgements, small segments and window updates.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use tcp_core::{Duration, Instant, SendReason};
 use tcp_sim::{Ending, LinkConfig, Network, NetworkConfig, Random, Sent, Side, Stream, Talker, TalkerConfig};

@@ -1,4 +1,5 @@
 //! Every pair of options together at least once, under mild loss: options rarely fail alone.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::HashSet;
 

@@ -1,5 +1,6 @@
 //! What always holds of a connection, whatever is done to it in whatever order: P1 to P5 and P7.
 //! The lists of steps are drawn from seeds (see `seeds/mod.rs`); `Interpreter` checks after each.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod seeds;
 

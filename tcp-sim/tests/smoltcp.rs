@@ -14,7 +14,9 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
-use tcp_core::{CloseReason, ConnConfig, Connection, Event, Instant, ReadError, Seed, State, TxCaps};
+use tcp_core::{
+    BufferLimit, CloseReason, ConnConfig, Connection, Event, Instant, ReadError, Seed, State, TxCaps,
+};
 
 const MEGABYTE: usize = 1 << 20;
 /// Virtual time after which a test has failed.
@@ -272,7 +274,7 @@ impl World {
             let now = self.at();
             self.ours.reads = self.now >= self.we_read_from;
             quiet &= !self.ours.run(&mut self.we, now);
-            let mut buffer = [0; 1_500];
+            let mut buffer = [0; 3_000];
             while let Some(transmit) = self.we.poll_transmit(self.at(), &TxCaps::default(), &mut buffer) {
                 let packet = &buffer[..transmit.len];
                 let lost = self.out.send(self.now, packet);
@@ -537,16 +539,20 @@ fn a_window_that_the_peer_closes_is_probed_and_opens_again() {
 
 #[test]
 fn our_window_closes_and_opens_again() {
-    for (seed, weather) in [(1, FAIR), (2, FOUL), (3, FOUL)] {
+    for (seed, weather) in [(1, FAIR), (2, FAIR), (3, FOUL), (4, FOUL), (5, FOUL), (6, FOUL)] {
         let mut setup = Setup::new(seed, weather);
         setup.we_connect = seed & 1 == 0;
-        setup.config.receive_buffer = tcp_core::BufferLimit::fixed(20_000);
+        // One that cannot grow and one that could, whose window is told in units of a kilobyte.
+        let max = if seed & 2 == 0 { 20_000 } else { 32 << 20 };
+        setup.config.receive_buffer = BufferLimit { initial: 20_000, max };
         let (much, little) = plans(200_000, 1_000);
         let mut world = World::new(&setup, little, much);
         world.we_read_from = 20_000_000;
         world.run_until("reading", |world| world.now >= 19_999_000);
         let stats = world.we.stats().expect("a connection");
-        assert_eq!((stats.receive_window, stats.readable), (0, 20_000), "{}", world.describe());
+        let unit = if max == 20_000 { 1 } else { 1_024 };
+        assert!(stats.receive_window < unit, "{}", world.describe());
+        assert!((20_000..20_000 + u64::from(unit)).contains(&stats.readable), "{}", world.describe());
         assert_eq!(world.witness.tally.least_window, Some(0));
         world.run_to_the_end();
         assert!(world.now < 60_000_000, "{}", world.describe());

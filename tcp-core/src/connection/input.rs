@@ -64,14 +64,14 @@ impl<O: Observer> Connection<O> {
                 HalfOpenTimeout::Forget => self.phase = Phase::Listen { local: *local },
             },
             Phase::Open { tcb, time_wait: None, .. } => {
-                let mut cx = context(now, &mut self.pool, &mut self.observer);
+                let mut cx = context(now, &mut self.memory, &mut self.observer);
                 let reset = tcb.on_timeout(&mut cx);
                 self.finish(now, reset);
             }
             Phase::Open { tcb, time_wait, .. } => {
                 if time_wait.is_some_and(|value| value.expires <= now) {
                     *time_wait = None;
-                    tcb.time_wait_is_over(&mut context(now, &mut self.pool, &mut self.observer));
+                    tcb.time_wait_is_over(&mut context(now, &mut self.memory, &mut self.observer));
                 }
             }
         }
@@ -118,7 +118,7 @@ impl<O: Observer> Connection<O> {
                 self.in_time_wait(now, segment)
             }
             Phase::Open { tuple, tcb, .. } if from == *tuple && tcb.state() != State::Closed => {
-                let mut cx = context(now, &mut self.pool, &mut self.observer);
+                let mut cx = context(now, &mut self.memory, &mut self.observer);
                 let Outcome { rejected, reset } = tcb.on_segment(&mut cx, segment, merged);
                 self.finish(now, reset);
                 match (rejected, reset) {
@@ -221,7 +221,7 @@ impl<O: Observer> Connection<O> {
             }
             TimeWaitVerdict::Close => {
                 *time_wait = None;
-                tcb.time_wait_is_over(&mut context(now, &mut self.pool, &mut self.observer));
+                tcb.time_wait_is_over(&mut context(now, &mut self.memory, &mut self.observer));
                 Ok(Disposition::Taken)
             }
         }
@@ -231,7 +231,7 @@ impl<O: Observer> Connection<O> {
         let error = IcmpError::parse(packet)?.ok_or(DropReason::IcmpIgnored)?;
         match &mut self.phase {
             Phase::Open { tuple, tcb, time_wait: None } if *tuple == error.quoted.tuple => {
-                let mut cx = context(now, &mut self.pool, &mut self.observer);
+                let mut cx = context(now, &mut self.memory, &mut self.observer);
                 tcb.on_icmp(&mut cx, error.kind, error.quoted.seq)?;
                 Ok(Disposition::Taken)
             }

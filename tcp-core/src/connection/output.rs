@@ -57,7 +57,7 @@ impl<O: Observer> Connection<O> {
         }
         match &mut self.phase {
             Phase::Open { tuple, tcb, .. } => {
-                let mut cx = context(now, &mut self.pool, &mut self.observer);
+                let mut cx = context(now, &mut self.memory, &mut self.observer);
                 let sent = tcb.poll_transmit(&mut cx, caps, buf)?;
                 let fields = tcb.packet_fields();
                 Some(transmit(tuple, fields, sent.len, (sent.segment_size, sent.segments), sent.reason))

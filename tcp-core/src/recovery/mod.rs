@@ -12,6 +12,7 @@ use crate::congestion::{Congestion, Controller, Delivered};
 use crate::{Duration, Instant, LossReason, SendReason, SeqNumber, SeqRange};
 
 pub(crate) use rtt::RoundTrip;
+pub(crate) use scoreboard::SpareRings;
 use scoreboard::{Fate, Scoreboard};
 
 /// RFC 5681 §3.2: the third duplicate ACK.
@@ -105,7 +106,14 @@ impl Recovery {
     }
 
     /// A range is sent for the first time.
-    pub(crate) fn on_sent(&mut self, now: Instant, range: SeqRange, controller: &dyn Controller) {
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Instant,
+        range: SeqRange,
+        controller: &dyn Controller,
+        spare: &mut SpareRings,
+    ) {
+        self.board.adopt(spare);
         self.board.push(range, now);
         if self.is_limited_transmit() {
             // What goes beyond the window; with SACK the pipe has made room for it.
@@ -133,11 +141,13 @@ impl Recovery {
         ack: &Ack<'_>,
         controller: &mut dyn Controller,
         config: &RtoConfig,
+        spare: &mut SpareRings,
     ) -> Acked {
         let flight_before = self.board.in_flight();
         let limited = self.board.first().is_some_and(|first| first.range.start.before(self.limited_to));
         let newly_sacked: u32 = ack.sack.iter().map(|block| self.board.sack(*block)).sum();
         let removed = self.board.acknowledge(ack.ack);
+        self.board.release(spare);
         let mut acked = Acked { bytes: removed.bytes, ..Acked::default() };
 
         if removed.bytes > 0 {
@@ -444,8 +454,8 @@ impl Recovery {
     }
 
     /// The connection is over: nothing is in flight any more.
-    pub(crate) fn clear(&mut self) {
-        self.board = Scoreboard::default();
+    pub(crate) fn clear(&mut self, spare: &mut SpareRings) {
+        self.board.clear(spare);
         self.phase = Phase::Open;
         self.inflation = 0;
     }

@@ -3,6 +3,7 @@
 //! Sums are kept, never recounted. All marking is amortised over what an ACK says.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::{Instant, SeqNumber, SeqRange};
 
@@ -50,6 +51,25 @@ pub(crate) struct Scoreboard {
     /// All ranges below have been judged by [`mark_lost_below_sacked`](Self::mark_lost_below_sacked).
     judged_to: SeqNumber,
     highest_sacked: SeqNumber,
+}
+
+/// The memory of scoreboards that have nothing in flight, so that a connection that sends now and
+/// then does not ask the allocator each time.
+#[derive(Debug, Default)]
+pub(crate) struct SpareRings(Vec<VecDeque<Sent>>);
+
+impl SpareRings {
+    /// So many rings are kept,
+    const COUNT: usize = 16;
+    /// and none with more places than this.
+    const PLACES: usize = 1_024;
+
+    fn keep(&mut self, ring: VecDeque<Sent>) {
+        let useful = (1..=Self::PLACES).contains(&ring.capacity());
+        if useful && self.0.len() < Self::COUNT {
+            self.0.push(ring);
+        }
+    }
 }
 
 /// With so many ranges, SACK blocks cut no further: only ranges that lie wholly within a block are
@@ -132,11 +152,28 @@ impl Scoreboard {
         self.lost_from = self.lost_from.max(ack);
         self.judged_to = self.judged_to.max(ack);
         self.highest_sacked = self.highest_sacked.max(ack);
-        if self.ranges.is_empty() {
-            // Nothing is held while nothing is in flight.
-            self.ranges = VecDeque::new();
-        }
         removed
+    }
+
+    /// Takes memory that another scoreboard has used before, if nothing is in flight.
+    pub(super) fn adopt(&mut self, spare: &mut SpareRings) {
+        if self.ranges.capacity() == 0 {
+            self.ranges = spare.0.pop().unwrap_or_default();
+        }
+    }
+
+    /// The connection is over: nothing is in flight any more.
+    pub(super) fn clear(&mut self, spare: &mut SpareRings) {
+        let mut ranges = core::mem::take(self).ranges;
+        ranges.clear();
+        spare.keep(ranges);
+    }
+
+    /// Gives its memory back: nothing is held while nothing is in flight.
+    pub(super) fn release(&mut self, spare: &mut SpareRings) {
+        if self.ranges.is_empty() {
+            spare.keep(core::mem::take(&mut self.ranges));
+        }
     }
 
     /// The receiver holds `block`. Gives the bytes that were not known to be held.
@@ -335,7 +372,6 @@ impl Scoreboard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
 
     const NOW: Instant = Instant::ZERO;
 

@@ -60,7 +60,7 @@ impl Tcb {
             duplicate: self.is_duplicate_ack(segment, window) && !only_dsack,
             timestamp_round_trip: self.timestamp_round_trip(cx.now, segment),
         };
-        let acked = self.recovery.on_ack(&ack, self.congestion.get_mut(), &self.config.rto);
+        let acked = self.recovery.on_ack(&ack, self.congestion.get_mut(), &self.config.rto, cx.rings);
         self.record_ack(cx, &acked);
         let advanced = segment.ack - self.snd.una;
         if advanced > 0 {

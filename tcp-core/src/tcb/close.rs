@@ -142,7 +142,7 @@ impl Tcb {
     fn settle(&mut self, cx: &mut Cx<'_>, reason: CloseReason) {
         self.meter.change(cx.now, super::Limit::Application);
         self.timers.clear();
-        self.recovery.clear();
+        self.recovery.clear(cx.rings);
         self.send.clear(cx.pool);
         self.receive.discard_out_of_order(cx.pool);
         self.probe = None;

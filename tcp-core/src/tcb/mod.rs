@@ -39,7 +39,7 @@ use alloc::sync::Arc;
 
 use crate::buffer::{Pool, ReceiveBuffer, SendBuffer};
 use crate::congestion::AnyController;
-use crate::recovery::Recovery;
+use crate::recovery::{Recovery, SpareRings};
 use crate::wire::{IcmpKind, Options, Timestamps};
 use crate::{
     CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
@@ -66,6 +66,7 @@ use transitions::{Trigger, next_state};
 pub(crate) struct Cx<'a> {
     pub(crate) now: Instant,
     pub(crate) pool: &'a mut Pool,
+    pub(crate) rings: &'a mut SpareRings,
     /// None if nobody watches.
     pub(crate) observer: Option<&'a mut dyn Observer>,
 }

@@ -444,7 +444,7 @@ impl Tcb {
     fn commit_new(&mut self, cx: &mut Cx<'_>, plan: &Plan, range: SeqRange) {
         self.snd.nxt = range.end;
         self.snd.last_sent = cx.now;
-        self.recovery.on_sent(cx.now, range, self.congestion.get());
+        self.recovery.on_sent(cx.now, range, self.congestion.get(), cx.rings);
         self.override_silly_window = false;
         if plan.length < self.payload_room(plan.options.encoded_len()) {
             self.snd.small_to = range.end;

@@ -220,7 +220,8 @@ impl Witness {
         let edge_before = self.us.edge;
         note_edge(&mut self.us, self.peer.syn, &read);
         if let (Some(before), Some(now)) = (edge_before, right_edge(self.us.syn, self.peer.syn, &read)) {
-            if now.before(before) {
+            // Less than the unit of the field cannot be told (RFC 7323 §2.4).
+            if before.distance(now) >= 1 << shift(self.us.syn, self.peer.syn) {
                 return Err(format!("the window was taken back by {}", before.distance(now)));
             }
         }

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use tcp_core::{CloseReason, ConnConfig, Event, State};
+use tcp_core::{BufferLimit, CloseReason, ConnConfig, Event, State};
 
 use crate::common::application::{Application, Close, OUR_STREAM, PEER_STREAM, Plan};
 use crate::common::{check_stream, stream_bytes};
@@ -14,6 +14,7 @@ use crate::sys::{self, TcpInfo};
 
 pub(crate) const TESTS: &[(&str, fn())] = &[
     ("both_agree_on_the_options_in_either_role", both_agree_on_the_options_in_either_role),
+    ("both_open_at_once", both_open_at_once),
     ("ten_megabytes_each_way_need_no_retransmission", ten_megabytes_each_way_need_no_retransmission),
     ("answers_carry_the_acks_and_nobody_waits_for_them", answers_carry_the_acks_and_nobody_waits_for_them),
     ("batches_of_packets_carry_as_well", batches_of_packets_carry_as_well),
@@ -151,14 +152,40 @@ fn both_agree_on_the_options_in_either_role() {
     }
 }
 
+fn both_open_at_once() {
+    for seed in 0..2 {
+        let mut setup = Setup::new(seed);
+        setup.both_connect = true;
+        // Long enough that both SYNs are under way before either arrives.
+        setup.delay = Duration::from_millis(50);
+        let plan = Plan { to_send: 3_000, answers: false, close: Close::Second };
+        let kernel = |end: KernelEnd| exchange(&end.open(), 3_000, 3_000);
+        in_network(&setup, Application::new(plan), kernel, |host, _| {
+            host.run_until("SYN-RECEIVED", |host| host.connection.state() == State::SynReceived);
+            host.run_to_the_end();
+            assert_eq!(host.application.progress.received, 3_000);
+            assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+            let stats = host.connection.stats().expect("a connection");
+            assert!(stats.timestamps && stats.sack && stats.send_window_scale.is_some(), "{stats:?}");
+            assert_eq!(host.witness.tally.resets + host.witness.tally.peer_resets, 0);
+            assert!(
+                host.elapsed() < Duration::from_millis(900),
+                "no SYN was sent again: {}",
+                host.describe()
+            );
+        });
+    }
+}
+
 fn ten_megabytes_each_way_need_no_retransmission() {
     for seed in [4, 7] {
         let mut setup = Setup::new(seed);
         setup.config.send_buffer.max = 256 << 10;
         setup.config.receive_buffer.max = 256 << 10;
         let (info, host) = bulk(&setup);
-        assert_eq!(host.tally.retransmissions, 0, "{info:?}");
-        // A machine that is busy makes the kernel probe for a tail that was not lost (RFC 8985 §7).
+        // A machine that is busy makes a timer fire although nothing was lost, which a D-SACK tells.
+        let needless = u64::from(host.stats.totals.dsacks_received);
+        assert!(host.tally.retransmissions <= needless.min(3), "{:?}", host.stats);
         assert_eq!(info.retransmitted, info.dsacks, "{info:?}");
         assert!(info.retransmitted <= 3 && info.out_of_order_in == 0, "{info:?}");
         assert_eq!(host.stats.totals.out_of_order, 0);
@@ -274,6 +301,12 @@ fn judge_lossy(setup: &Setup) {
     assert!(tally.retransmissions > 0);
     // One in fifty is lost; no more than twice as many are sent again.
     assert!(tally.retransmissions * 25 < tally.data_segments, "{tally:?}\n{info:?}");
+    assert_eq!(tally.sack_blocks > 0, info.sack, "{tally:?}");
+    if info.sack {
+        // Nor does the kernel, which learns from our SACKs what has arrived.
+        assert!(info.retransmitted * 25 < info.data_segments_out, "{info:?}");
+        assert!(info.dsacks * 10 <= info.retransmitted, "{info:?}");
+    }
 }
 
 fn kernel_closes_its_window() {
@@ -298,26 +331,31 @@ fn kernel_closes_its_window() {
 }
 
 fn our_window_closes_and_opens_again() {
-    let mut setup = Setup::new(15);
-    setup.config.receive_buffer = tcp_core::BufferLimit::fixed(20_000);
-    let plan = Plan { to_send: 0, answers: false, close: Close::Second };
-    let kernel = |end: KernelEnd| {
-        let stream = end.open();
-        send(&stream, 300_000);
-        stream.shutdown(Shutdown::Write).expect("the kernel closes");
-        expect_end(&stream);
-    };
-    let mut application = Application::new(plan);
-    application.reads = false;
-    in_network(&setup, application, kernel, |host, _| {
-        host.run_for(Duration::from_millis(1_500));
-        let stats = host.connection.stats().expect("a connection");
-        assert_eq!((stats.receive_window, stats.readable), (0, 20_000), "{}", host.describe());
-        host.application.reads = true;
-        host.run_to_the_end();
-        assert_eq!(host.application.progress.received, 300_000);
-        assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
-    });
+    // One that cannot grow and one that could, whose window is told in units of a kilobyte.
+    for (seed, max, unit) in [(15, 20_000, 1), (17, 32 << 20, 1_024)] {
+        let mut setup = Setup::new(seed);
+        setup.config.receive_buffer = BufferLimit { initial: 20_000, max };
+        let plan = Plan { to_send: 0, answers: false, close: Close::Second };
+        let kernel = |end: KernelEnd| {
+            let stream = end.open();
+            send(&stream, 300_000);
+            stream.shutdown(Shutdown::Write).expect("the kernel closes");
+            expect_end(&stream);
+        };
+        let mut application = Application::new(plan);
+        application.reads = false;
+        in_network(&setup, application, kernel, move |host, _| {
+            host.run_for(Duration::from_millis(1_500));
+            let stats = host.connection.stats().expect("a connection");
+            assert!(stats.receive_window < unit, "{}", host.describe());
+            assert_eq!(host.witness.tally.least_window, Some(0));
+            assert!((20_000..20_000 + u64::from(unit)).contains(&stats.readable), "{}", host.describe());
+            host.application.reads = true;
+            host.run_to_the_end();
+            assert_eq!(host.application.progress.received, 300_000);
+            assert_eq!(host.connection.close_reason(), Some(CloseReason::Finished));
+        });
+    }
 }
 
 fn each_end_answers_the_others_keepalives() {

@@ -25,6 +25,8 @@ const MTU: u16 = 1_500;
 pub(crate) struct Setup {
     pub(crate) ipv6: bool,
     pub(crate) we_connect: bool,
+    /// Both do, at once; then `we_connect` says nothing.
+    pub(crate) both_connect: bool,
     pub(crate) delay: Duration,
     /// In thousandths of the packets, in both directions.
     pub(crate) loss: u64,
@@ -41,6 +43,7 @@ impl Setup {
         Self {
             ipv6: seed & 1 == 1,
             we_connect: seed & 2 == 2,
+            both_connect: false,
             delay: Duration::from_micros(500),
             loss: 0,
             seed,
@@ -216,7 +219,12 @@ impl Host {
         let mut config = setup.config.clone();
         config.mtu = MTU;
         let seed = Seed::for_test(setup.seed);
-        let (connection, end) = if setup.we_connect {
+        let (connection, end) = if setup.both_connect {
+            // The only port that the kernel can choose.
+            let path = "/proc/sys/net/ipv4/ip_local_port_range";
+            std::fs::write(path, "7000 7000").expect("a range of ports");
+            (Connection::connect(Instant::ZERO, ours, theirs, config, &seed), KernelEnd::Connects(ours))
+        } else if setup.we_connect {
             let listener = TcpListener::bind(theirs).expect("the kernel listens");
             (Connection::connect(Instant::ZERO, ours, theirs, config, &seed), KernelEnd::Listens(listener))
         } else {
@@ -320,7 +328,8 @@ impl Host {
     }
 
     fn send_out(&mut self) {
-        let mut buffer = [0; MTU as usize];
+        // Larger than a packet may be, so that the witness would see it.
+        let mut buffer = [0; 2 * MTU as usize];
         loop {
             let now = self.now();
             let Some(transmit) = self.connection.poll_transmit(now, &TxCaps::default(), &mut buffer) else {
@@ -332,6 +341,7 @@ impl Host {
             if !lost {
                 self.out.send(self.elapsed(), packet);
             }
+            assert!(self.elapsed() < LIMIT, "there is no end of packets\n{}", self.describe());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Scenarios A: segments and connections.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tcp_core::wire::{Segment, SegmentText, TcpView, checksum};
 use tcp_core::{
@@ -43,7 +43,7 @@ fn a1_every_field_and_option_survives_parsing_printing_and_parsing() {
 fn damaged(test: &Scripted, line: &str, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = test.peer_segment(line);
     change(&mut bytes);
-    let (src, dst) = ("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
+    let (src, dst) = (IpAddr::from([10, 0, 0, 2]), IpAddr::from([10, 0, 0, 1]));
     checksum::fill_tcp(src, dst, &mut bytes);
     bytes
 }
@@ -57,7 +57,7 @@ fn a2_a_damaged_segment_is_dropped_and_counted_by_its_cause() {
         (DropReason::DataOffset, |bytes| bytes[12] = 15 << 4),
         // The last option says that it is longer than what is left.
         (DropReason::BadOptions, |bytes| {
-            bytes[20..32].copy_from_slice(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 10])
+            bytes[20..32].copy_from_slice(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 5, 10]);
         }),
         (DropReason::BadOptions, |bytes| bytes[31] = 8),
         (DropReason::BadOptions, |bytes| bytes[20..22].copy_from_slice(&[5, 0])),

@@ -289,7 +289,8 @@ fn full(numbers: Numbers) -> Scripted {
     for start in (5_001..15_001).step_by(1_000) {
         test.inject(&format!("[.] seq {start} ack 101 len 1000"));
     }
-    assert!(test.take_sent().last().unwrap().line.starts_with("[.] seq 101 ack 15001 win 0"));
+    let last = test.take_sent().pop().expect("something was acknowledged");
+    assert!(last.line.starts_with("[.] seq 101 ack 15001 win 0"), "{}", last.line);
     test.take_events();
     test
 }

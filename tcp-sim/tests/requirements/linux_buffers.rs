@@ -43,9 +43,12 @@ struct LongFatPath {
 impl LongFatPath {
     fn new(sender: ConnConfig, receiver: ConnConfig) -> Self {
         let (now, seed) = (Instant::ZERO, Seed::for_test(1));
-        let (here, there) = ("10.0.0.1:40001".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
-        let client = Connection::connect(now, here, there, sender, &seed).unwrap();
-        let server = Connection::listen(now, there, receiver, &seed).unwrap();
+        let (here, there) = (
+            "10.0.0.1:40001".parse().expect("it works here"),
+            "10.0.0.2:80".parse().expect("it works in this test"),
+        );
+        let client = Connection::connect(now, here, there, sender, &seed).expect("it works here");
+        let server = Connection::listen(now, there, receiver, &seed).expect("it works here");
         Self { now, ends: [client, server], ways: [Direction::new(8), Direction::new(8)], read: 0 }
     }
 

@@ -25,7 +25,7 @@ fn in_time_wait(config: ConnConfig, numbers: Numbers) -> Scripted {
 }
 
 fn expires(test: &Scripted) -> Duration {
-    test.connection.timer(TimerKind::TimeWait).unwrap() - test.now
+    test.connection.timer(TimerKind::TimeWait).expect("it is in TIME-WAIT") - test.now
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Whole packets, over IPv4 and IPv6: checksums, options as they may stand, IP fields (RFC 9293 §3.1,
 //! §3.2, §3.9.1, §3.9.2).
 
-mod ends;
-
 use std::net::{IpAddr, SocketAddr};
 
-use ends::{Ends, Packet, V4, V6, connect, ip_header_len, listen, tcp};
+use crate::ends::{Ends, Packet, V4, V6, connect, ip_header_len, listen, tcp};
 use tcp_core::wire::{IpHeader, checksum};
 use tcp_core::{
     ConnConfig, ConnectError, Connection, Disposition, DropReason, Duration, Instant, Linger, Seed, State,
@@ -36,7 +34,12 @@ fn assert_checksums(packet: &Packet) {
         &ip[8..40]
     };
     let pseudo = addresses.iter().copied().chain(length.to_be_bytes()).chain([0, 0, 0, 6]);
-    assert_eq!(ones_complement_sum(pseudo.chain(tcp.iter().copied())), 0xffff, "{:?}", ends::tcp(packet));
+    assert_eq!(
+        ones_complement_sum(pseudo.chain(tcp.iter().copied())),
+        0xffff,
+        "{:?}",
+        crate::ends::tcp(packet)
+    );
 }
 
 /// A conversation with all kinds of segments: both ways, odd and even lengths, a loss, a close; then
@@ -403,7 +406,7 @@ fn with_ip_options(packet: &Packet, options: &[u8]) -> Packet {
 #[test]
 fn nobody_connects_to_an_address_that_is_no_hosts() {
     let connect = |local: &str, remote: &str| {
-        let [local, remote] = ends::addresses([local, remote]);
+        let [local, remote] = crate::ends::addresses([local, remote]);
         Connection::connect(Instant::ZERO, local, remote, ConnConfig::default(), &Seed::for_test(1)).err()
     };
     for remote in ["224.0.0.1:80", "255.255.255.255:80", "0.0.0.0:80", "240.1.2.3:80"] {
@@ -427,7 +430,7 @@ fn segments_from_or_to_no_single_host_are_dropped_in_silence() {
         &["::", "ff02::1"],
     ];
     for (family, texts) in [V4, V6].into_iter().enumerate() {
-        let good = ends::addresses(texts);
+        let good = crate::ends::addresses(texts);
         let mut cases: Vec<(IpAddr, IpAddr)> = Vec::new();
         cases.extend(bad[family].iter().map(|text| (text.parse().expect("an address"), good[1].ip())));
         cases.extend(local[family].iter().map(|text| (good[0].ip(), text.parse().expect("an address"))));
@@ -467,8 +470,8 @@ fn the_rst_of_a_lingering_close_carries_them_too() {
     assert!(tcp(rst).flags().rst());
     assert_eq!((rst[1], rst[8]), (46 << 2, 7));
     // And an active open of another family is refused before anything is sent.
-    let [v4, _] = ends::addresses(V4);
-    let [_, v6] = ends::addresses(V6);
+    let [v4, _] = crate::ends::addresses(V4);
+    let [_, v6] = crate::ends::addresses(V6);
     let mixed = Connection::connect(ends.now, v4, v6, ConnConfig::default(), &Seed::for_test(1)).err();
     assert_eq!(mixed, Some(ConnectError::AddressFamily));
     drop(connect(ends.now, v4, ends.addresses[1], ConnConfig::default(), 1));

@@ -29,10 +29,13 @@ impl Choices {
 fn conversation(seed: u64, secret: &Seed) -> Vec<u8> {
     let mut choices = Choices(seed);
     let mut now = Instant::from_secs(5);
-    let (here, there) = ("10.0.0.1:40001".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+    let (here, there) = (
+        "10.0.0.1:40001".parse().expect("it works here"),
+        "10.0.0.2:80".parse().expect("it works in this test"),
+    );
     let mut ends = [
-        Connection::connect(now, here, there, ConnConfig::default(), secret).unwrap(),
-        Connection::listen(now, there, ConnConfig::default(), secret).unwrap(),
+        Connection::connect(now, here, there, ConnConfig::default(), secret).expect("it works here"),
+        Connection::listen(now, there, ConnConfig::default(), secret).expect("it works here"),
     ];
     let mut wire: Vec<(usize, Vec<u8>)> = Vec::new();
     let mut log = Vec::new();
@@ -65,7 +68,7 @@ fn conversation(seed: u64, secret: &Seed) -> Vec<u8> {
             log.extend_from_slice(&end.digest().to_be_bytes());
         }
     }
-    assert!(ends[0].stats().unwrap().totals.segments_sent > 50, "it was a conversation");
+    assert!(ends[0].stats().expect("it works here").totals.segments_sent > 50, "it was a conversation");
     log
 }
 
@@ -419,20 +422,20 @@ fn a_super_segment_is_the_segments_that_would_have_left_one_by_one() {
 
 /// What a device makes of a super-segment: PSH and FIN on the last piece only.
 fn device_splits(bytes: &[u8], size: Option<u16>) -> Vec<Vec<u8>> {
-    let whole = Segment::parse(bytes).unwrap();
+    let whole = Segment::parse(bytes).expect("it works here");
     let size = size.map_or(whole.payload.len().max(1), usize::from);
     let pieces: Vec<&[u8]> = whole.payload.chunks(size).collect();
     let mut seq = whole.seq;
     let last = pieces.len() - 1;
     let cut = |(index, piece): (usize, &&[u8])| {
         let mut segment = Segment { seq, payload: piece, ..whole };
-        seq = seq + piece.len() as u32;
+        seq += piece.len() as u32;
         if index < last {
             let only_last = tcp_core::wire::Flags::PSH.bits() | tcp_core::wire::Flags::FIN.bits();
             segment.flags = tcp_core::wire::Flags::from_bits(segment.flags.bits() & !only_last);
         }
         let mut out = vec![0; segment.header_len() + piece.len()];
-        segment.emit(&mut out).unwrap();
+        segment.emit(&mut out).expect("it works here");
         checksum::fill_tcp(META.dst, META.src, &mut out);
         out
     };

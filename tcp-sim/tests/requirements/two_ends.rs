@@ -1,9 +1,7 @@
 //! Two ends that do not agree on what connection there is (RFC 9293 §3.5), and two that are in each
 //! other's way.
 
-mod ends;
-
-use ends::{Ends, V4, V6, connect, listen, tcp};
+use crate::ends::{Ends, V4, V6, connect, listen, tcp};
 use tcp_core::{BufferLimit, CloseReason, ConnConfig, Duration, ReadError, SeqNumber, State};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use tcp_sim::scripted::{Numbers, Scripted, every_wrap, plain_config};
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// SYNs that nobody answers, and when it is given up.
-fn give_up_at(config: ConnConfig, syns: &[u64], end: u64) {
+fn give_up_at(config: &ConnConfig, syns: &[u64], end: u64) {
     every_wrap(|numbers| {
         let mut test = Scripted::connecting(config.clone(), numbers);
         test.advance(MS(end - 1));
@@ -51,7 +51,7 @@ fn b1_three_segments_open_a_connection_with_all_options() {
         pair.run_for(MS(11));
         assert_eq!(pair.take_events(End::B), Event::CONNECTED | Event::READABLE);
         pair.expect(&[
-            "A [P.] seq 101:106 ack 5001 win 128 <TS 1000020 1000010> len 5",
+            "A [P.] seq 101:106 ack 5001 win 64 <TS 1000020 1000010> len 5",
             "B [.] seq 5001 ack 106 <TS 1000030 1000020>",
         ]);
         assert_eq!(pair.read(End::B), Ok(b"hello".to_vec()));
@@ -93,24 +93,24 @@ fn b2_a_closed_port_refuses_at_once() {
 
 #[test]
 fn b3_a_silent_host_is_given_up_after_127_s_as_in_linux() {
-    give_up_at(plain_config(), &[0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000], 127_000);
+    give_up_at(&plain_config(), &[0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000], 127_000);
 }
 
 #[test]
 fn b3_the_rfc_profile_tries_for_more_than_180_s() {
     // The timeout is capped at 120 s.
     let syns = [0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000, 127_000];
-    give_up_at(ConnConfig::rfc(), &syns, 247_000);
+    give_up_at(&ConnConfig::rfc(), &syns, 247_000);
 }
 
 #[test]
 fn b3_the_users_deadline_is_kept_to_the_millisecond() {
     let mut config = plain_config();
     config.user_timeout = Some(Duration::from_secs(75));
-    give_up_at(config.clone(), &[0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000], 75_000);
+    give_up_at(&config, &[0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000], 75_000);
     config.user_timeout = Some(Duration::from_secs(200));
     let syns = [0, 1_000, 3_000, 7_000, 15_000, 31_000, 63_000, 127_000];
-    give_up_at(config, &syns, 200_000);
+    give_up_at(&config, &syns, 200_000);
 }
 
 #[test]

@@ -231,6 +231,22 @@ fn f7_a_connect_with_a_deadline_times_out() {
 }
 
 #[test]
+fn f7_a_deadline_that_was_kept_does_not_end_the_connection_later() {
+    every_wrap(|numbers| {
+        let mut config = plain_config();
+        config.user_timeout = Some(Duration::from_secs(2));
+        let mut pair = Pair::established(config.clone(), config, numbers);
+        pair.write(End::A, b"hello");
+        pair.run_for(Duration::from_secs(100));
+        assert_eq!((pair.state(End::A), pair.state(End::B)), (State::Established, State::Established));
+        assert_eq!(pair.read(End::B), Ok(b"hello".to_vec()));
+        // Nothing has waited: idling is no reason either.
+        pair.run_for(Duration::from_secs(100));
+        assert_eq!((pair.state(End::A), pair.state(End::B)), (State::Established, State::Established));
+    });
+}
+
+#[test]
 fn f8_an_attacker_who_guesses_changes_nothing_and_is_challenged_at_a_limited_rate() {
     every_wrap(|numbers| {
         let mut test = Scripted::established(plain_config(), numbers);

@@ -231,11 +231,11 @@ fn strip(from: &mut Connection, to: &mut Connection, now: Instant) {
     caps.framing = Framing::Segment;
     let mut buf = [0; 1_500];
     while let Some(sent) = from.poll_transmit(now, &caps, &mut buf) {
-        let mut segment = Segment::parse(&buf[..sent.len]).unwrap();
+        let mut segment = Segment::parse(&buf[..sent.len]).expect("it works here");
         segment.flags = Flags::from_bits(segment.flags.bits() & !Flags::URG.bits());
         segment.urgent = 0;
         let mut bytes = vec![0; sent.len];
-        segment.emit(&mut bytes).unwrap();
+        segment.emit(&mut bytes).expect("it works here");
         checksum::fill_tcp(sent.src, sent.dst, &mut bytes);
         to.handle_segment(now, &RxMeta { src: sent.src, dst: sent.dst }, &bytes[..]);
     }

@@ -1,8 +1,6 @@
 //! What ICMP errors do to one connection (RFC 9293 §3.9.2.2, RFC 5927).
 
-mod ends;
-
-use ends::{Ends, Packet, V4, V6, tcp};
+use crate::ends::{Ends, Packet, V4, V6, tcp};
 use tcp_core::wire::{IcmpKind, IpHeader};
 use tcp_core::{
     CloseReason, ConnConfig, Disposition, DropReason, Duration, Event, OnUnreachable, SoftError, State,
@@ -140,7 +138,7 @@ fn source_quench_is_ignored() {
 fn an_error_counts_for_the_connection_it_quotes_and_what_that_has_in_flight() {
     for texts in [V4, V6] {
         let (mut ends, data) = in_flight(texts, ConnConfig::default());
-        let header = ends::ip_header_len(&data);
+        let header = crate::ends::ip_header_len(&data);
         let ignored = Disposition::Dropped(DropReason::IcmpIgnored);
         let digest = ends.ends[0].digest();
         let change = |at: usize, bytes: &[u8]| {
