@@ -108,6 +108,22 @@ fn each_segment_out_of_order_is_answered() {
     });
 }
 
+// req: 2018-4b
+#[test]
+fn a_batch_out_of_order_is_answered_once_with_sack_and_each_time_without() {
+    every_wrap(|numbers| {
+        let lines =
+            ["[.] seq 5101 ack 101 len 100", "[.] seq 5201 ack 101 len 100", "[.] seq 5301 ack 101 len 100"];
+        let mut test = established(numbers);
+        test.inject_all(&lines);
+        test.expect("[.] ack 5001 <sack 5101:5401>");
+        test.expect_none();
+        let mut test = Scripted::established(config(), numbers);
+        test.inject_all(&lines);
+        assert_eq!(test.take_sent().len(), 3);
+    });
+}
+
 // req: 2018-4c
 // trap: 44
 #[test]
