@@ -12,6 +12,7 @@ use tcp_sim::{
 /// Longer than any retransmission timer can keep a connection waiting: R2 is never reached.
 const LIMIT: Instant = Instant::from_secs(100 * 3_600);
 
+// req: SIO-7
 #[test]
 fn p8_the_stream_arrives_intact_and_both_ends_close() {
     seeds::for_each("p8_the_stream_arrives_intact_and_both_ends_close", 300, |seed| {

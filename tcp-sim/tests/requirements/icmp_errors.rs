@@ -67,7 +67,7 @@ fn soft_errors_are_told_and_end_nothing() {
             for _ in 0..2_000 {
                 ends.drain();
                 ends.lose();
-                ends.now = ends.now + SECOND;
+                ends.now += SECOND;
                 ends.ends[0].handle_timeout(ends.now);
             }
             assert_eq!(ends.ends[0].close_reason(), Some(CloseReason::Unreachable), "{kind:?}");

@@ -249,7 +249,7 @@ fn a_middlebox_that_answers_every_ack_with_a_wrong_rst_is_not_fought() {
         let before = ends.sent[0].len();
         ends.drain();
         rounds += ends.sent[0].len() - before;
-        seq = seq + 1;
+        seq += 1;
     }
     assert!(rounds <= 11, "{rounds}");
     assert_eq!(ends.ends[0].state(), State::Established);

@@ -27,6 +27,8 @@ pub(crate) struct Closed {
     pub(crate) closures: Vec<Closure>,
     /// Rows that may not be open: of a due section of the requirements only its core MUSTs.
     pub(crate) due: Vec<usize>,
+    /// Rows of due sections that wait for a part that does not exist yet.
+    not_yet: Vec<usize>,
     pub(crate) problems: Vec<String>,
 }
 
@@ -48,6 +50,8 @@ impl Closed {
                 _ => {}
             }
         }
+        let Closed { due, not_yet, .. } = &mut closed;
+        due.retain(|row| !not_yet.contains(row));
         closed
     }
 
@@ -55,9 +59,13 @@ impl Closed {
     fn due_line(&mut self, line: &str, at: &str, tables: &Tables) {
         let Some(item) = line.strip_prefix("- ") else { return };
         let Some((title, list)) = item.split_once(':') else { return };
+        if title.trim() == "Not yet" {
+            self.not_yet_line(list, at, tables);
+            return;
+        }
         let Some(table) = Table::ALL.into_iter().find(|t| t.title() == title.trim()) else {
             self.problems
-                .push(format!("{at}: \"{title}\" is none of the tables Requirements, Traps, Scenarios"));
+                .push(format!("{at}: \"{title}\" is none of Requirements, Traps, Scenarios, Not yet"));
             return;
         };
         let keys = due_keys(table, tables);
@@ -70,6 +78,16 @@ impl Closed {
             };
             let named = keys.get(from..=to).unwrap_or(&[]);
             self.due.extend((0..tables.rows.len()).filter(|&row| is_due(tables, row, table, named)));
+        }
+    }
+
+    /// `- Not yet: MUST-41, trap 23`
+    fn not_yet_line(&mut self, list: &str, at: &str, tables: &Tables) {
+        for id in list.split(',').map(str::trim).filter(|id| !id.is_empty() && *id != "none") {
+            match tables.find(id.strip_prefix("trap ").unwrap_or(id)) {
+                Some(row) => self.not_yet.push(row),
+                None => self.problems.push(format!("{at}: there is no row {id}")),
+            }
         }
     }
 
@@ -194,6 +212,9 @@ mod tests {
         assert_eq!(due("- Requirements: A–C"), [0, 3]);
         assert_eq!(due("- Traps: II"), [5]);
         assert_eq!(due("- Scenarios: A1–A2"), [6, 7]);
+        let all = due("- Requirements: A–C");
+        let id = &tables().rows[all[0]].id;
+        assert_eq!(due(&format!("- Not yet: {id}\n- Requirements: A–C")), all[1..]);
         let unknown = Closed::read("## Due\n- Requirements: Q\n", &tables());
         assert!(unknown.problems[0].contains("Q names nothing"));
     }
