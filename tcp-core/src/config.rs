@@ -392,8 +392,8 @@ impl ConnConfig {
     }
 }
 
-/// The least MTU: an IPv4 host must take 68 bytes (RFC 791 §3.2), which leaves 28 for the payload.
-const MIN_MTU: u16 = 68;
+/// The least MTU: the largest headers, and a segment of the least size.
+const MIN_MTU: u16 = 40 + 20 + MIN_SEGMENT_SIZE;
 /// The least MSS that is used or announced (CVE-2019-11479; Linux `tcp_min_snd_mss`).
 pub(crate) const MIN_SEGMENT_SIZE: u16 = 48;
 /// The largest window that scaling can express is 65535 · 2¹⁴, just below 2³⁰ (RFC 7323 §2.3).
@@ -403,7 +403,7 @@ const MAX_BUFFER: u32 = 65_535 << 14;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The MTU is below 68.
+    /// The MTU is below 108, which leaves no room for the least segment.
     Mtu,
     /// The maximum segment size is below 48.
     MaxSegmentSize,
@@ -428,7 +428,7 @@ pub enum ConfigError {
 impl core::fmt::Display for ConfigError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Mtu => "mtu is below 68; set what the path takes, such as 1500",
+            Self::Mtu => "mtu is below 108; set what the path takes, such as 1500",
             Self::MaxSegmentSize => "max_segment_size is below 48",
             Self::BufferLimit => "a buffer limit must satisfy 0 < initial <= max <= 65535 << 14",
             Self::AckDelay => "ack delays must satisfy min_delay <= max_delay < 500 ms",

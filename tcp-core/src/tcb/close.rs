@@ -1,5 +1,6 @@
 //! How a connection ends: by closing, by abort, by the peer, by nothing (RFC 9293 §3.6, §3.10.4-5).
 
+use super::meter::Limit;
 use super::snd::Fin;
 use super::transitions::Trigger;
 use super::{Cx, Reset, Tcb};
@@ -144,7 +145,7 @@ impl Tcb {
     }
 
     fn settle(&mut self, cx: &mut Cx<'_>, reason: CloseReason) {
-        self.meter.change(cx.now, super::Limit::Application);
+        self.meter.change(cx.now, Limit::Application);
         self.timers.clear();
         self.recovery.clear(cx.rings);
         self.send.clear(cx.pool);

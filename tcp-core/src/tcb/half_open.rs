@@ -3,10 +3,10 @@
 //! SYN-RECEIVED of a passive open (RFC 9293 §3.10.7.4). The shell that holds listeners asks it
 //! what to do with each segment and timeout, and does it.
 
+use super::Clock;
+use super::negotiate::{Negotiated, Offer};
 use super::reset::Reset;
-use super::{Clock, Negotiated};
-use crate::config::{ConnConfig, MIN_SEGMENT_SIZE};
-use crate::tcb::handshake::Offer;
+use crate::config::ConnConfig;
 use crate::wire::{Flags, Options, Segment, Timestamps};
 use crate::{DropReason, Duration, FourTuple, Instant, SendReason, SeqNumber};
 
@@ -209,24 +209,4 @@ fn in_window(segment: &Segment<'_>, next: SeqNumber, window: u32) -> bool {
         0 => inside(segment.seq),
         length => inside(segment.seq) || inside(segment.seq + (length - 1)),
     }
-}
-
-/// The MSS that the peer lets us use: what it announced or the default (RFC 9293 §3.7.1, MUST-15),
-/// within what the path takes, and never too small to carry data beside all options (trap 28).
-pub(crate) fn send_mss(announced: Option<u16>, ip_header_len: u16, config: &ConnConfig) -> u16 {
-    let default = if ip_header_len > 20 { 1_220 } else { 536 };
-    let path = config.mtu.saturating_sub(ip_header_len).saturating_sub(20);
-    let own = config.max_segment_size.unwrap_or(u16::MAX);
-    announced.unwrap_or(default).min(path).min(own).max(MIN_SEGMENT_SIZE)
-}
-
-/// The least MSS that is used.
-pub(crate) const fn least_mss() -> u16 {
-    MIN_SEGMENT_SIZE
-}
-
-/// The MSS that we announce (RFC 9293 §3.7.1, MUST-67; RFC 6691 §2: options are not taken off).
-pub(crate) fn receive_mss(ip_header_len: u16, config: &ConnConfig) -> u16 {
-    let path = config.mtu.saturating_sub(ip_header_len).saturating_sub(20);
-    path.min(config.max_segment_size.unwrap_or(u16::MAX))
 }

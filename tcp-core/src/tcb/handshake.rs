@@ -1,38 +1,12 @@
 //! The states before ESTABLISHED (RFC 9293 §3.5, §3.10.7.3).
 
 use super::input::{Answer, Rejected};
+use super::negotiate::{Negotiated, Offer, ip_header_len};
 use super::transitions::Trigger;
-use super::{Cx, Negotiated, Opening, Tcb, ip_header_len};
+use super::{Cx, Opening, Tcb};
 use crate::congestion::{AnyController, initial_window};
-use crate::tcb::half_open::receive_mss;
-use crate::tcb::rcv::window_shift;
 use crate::wire::{Options, Segment, Timestamps};
-use crate::{CloseReason, ConnConfig, DropReason, Duration, Event, Instant, SendReason, State, TimerKind};
-
-/// What our SYN or SYN-ACK says of us. Settled when the connection begins: the peer goes by the copy
-/// that reaches it, whatever the configuration says by the time it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Offer {
-    pub(crate) mss: u16,
-    /// The window, which is never scaled in a SYN (RFC 7323 §2.2).
-    pub(crate) window: u16,
-    /// The shift of our window, if windows may be scaled.
-    pub(crate) shift: Option<u8>,
-    pub(crate) sack: bool,
-    pub(crate) timestamps: bool,
-}
-
-impl Offer {
-    pub(crate) fn new(ip_header_len: u16, config: &ConnConfig) -> Self {
-        Self {
-            mss: receive_mss(ip_header_len, config),
-            window: u16::try_from(config.receive_buffer.initial).unwrap_or(u16::MAX),
-            shift: config.window_scaling.then(|| window_shift(config.receive_buffer.max)),
-            sack: config.sack,
-            timestamps: config.timestamps,
-        }
-    }
-}
+use crate::{CloseReason, DropReason, Duration, Event, Instant, SendReason, State, TimerKind};
 
 impl Tcb {
     /// SYN-SENT (RFC 9293 §3.10.7.3).

@@ -1,7 +1,9 @@
 //! What the network says of our segments (RFC 9293 §3.9.2.2, RFC 5927, RFC 1191, RFC 8201).
 
+use super::negotiate::ip_header_len;
 use super::transitions::Trigger;
-use super::{Cx, Tcb, half_open, ip_header_len};
+use super::{Cx, Tcb};
+use crate::config::MIN_SEGMENT_SIZE;
 use crate::config::OnUnreachable;
 use crate::wire::IcmpKind;
 use crate::{CloseReason, DropReason, Event, LossReason, Record, SeqNumber, SoftError};
@@ -79,7 +81,7 @@ impl Tcb {
         if self.is_opening() || size >= self.snd.mss {
             return Err(DropReason::IcmpIgnored);
         }
-        self.snd.mss = size.max(half_open::least_mss());
+        self.snd.mss = size.max(MIN_SEGMENT_SIZE);
         let segment_size = self.segment_size();
         self.congestion.get_mut().on_segment_size(segment_size);
         if let Some(range) = self.recovery.on_smaller_segments(segment_size) {

@@ -3,7 +3,7 @@
 //! The way of a segment in, one function a step, in the RFC's order:
 //!
 //! * `input.rs`: SEGMENT ARRIVES, from the first check to the eighth;
-//! * `handshake.rs`: the states before ESTABLISHED;
+//! * `handshake.rs`: the states before ESTABLISHED, and `negotiate.rs`: what the SYNs settle;
 //! * `ack.rs`: the fifth check, and what an acknowledgement sets free;
 //! * `text.rs`: urgent pointer, text and FIN.
 //!
@@ -17,6 +17,7 @@
 mod ack;
 mod acknowledge;
 mod challenge;
+mod clock;
 mod close;
 mod commands;
 mod encode;
@@ -24,6 +25,8 @@ mod half_open;
 mod handshake;
 mod icmp;
 mod input;
+mod meter;
+mod negotiate;
 mod output;
 mod rcv;
 mod reset;
@@ -40,23 +43,26 @@ use alloc::sync::Arc;
 use crate::buffer::{Pool, ReceiveBuffer, SendBuffer};
 use crate::congestion::AnyController;
 use crate::recovery::{Recovery, SpareRings};
-use crate::wire::{IcmpKind, Options, Timestamps};
+use crate::wire::IcmpKind;
 use crate::{
-    CloseReason, ConnConfig, ConnStats, Duration, Event, FourTuple, Instant, Observer, Record, SendReason,
-    SeqNumber, SoftError, State, TimerKind, Totals,
+    CloseReason, ConnConfig, ConnStats, Event, FourTuple, Instant, Observer, Record, SendReason, SeqNumber,
+    SoftError, State, TimerKind, Totals,
 };
 
+pub(crate) use clock::Clock;
 pub(crate) use commands::More;
 pub use encode::{Framing, TxCaps, TxChecksum};
 pub(crate) use encode::{PacketFields, write_packet};
 pub(crate) use half_open::{HalfOpen, Timeout as HalfOpenTimeout, Verdict as HalfOpenVerdict};
 pub(crate) use input::{Merged, Outcome};
+pub(crate) use negotiate::ip_header_len;
 pub(crate) use reset::Reset;
 pub(crate) use time_wait::{TimeWait, Verdict as TimeWaitVerdict};
 
 use acknowledge::Acknowledge;
 use challenge::ChallengeLimit;
-use handshake::Offer;
+use meter::Meter;
+use negotiate::{Negotiated, Offer};
 use rcv::Rcv;
 use snd::{Fin, Snd};
 use timers::Timers;
@@ -163,140 +169,6 @@ struct Application {
     send_limit: u32,
 }
 
-/// How long there was something to send, and what held it up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Meter {
-    limit: Limit,
-    since: Instant,
-    busy: Duration,
-    window_limited: Duration,
-}
-
-impl Meter {
-    fn change(&mut self, now: Instant, limit: Limit) {
-        let since = now - self.since;
-        match self.limit {
-            Limit::Application => {}
-            Limit::Congestion => self.busy += since,
-            Limit::Window => {
-                self.busy += since;
-                self.window_limited += since;
-            }
-        }
-        (self.limit, self.since) = (limit, now);
-    }
-}
-
-/// What keeps output from sending more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Limit {
-    /// There is nothing to send.
-    Application,
-    /// The peer's window.
-    Window,
-    /// The congestion window, or Nagle's rule, which wait for ACKs alike.
-    Congestion,
-}
-
-/// What both ends have agreed on, seen from one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Negotiated {
-    pub(crate) send_mss: u16,
-    pub(crate) receive_mss: u16,
-    /// Present if both offered window scaling (RFC 7323 §2.2).
-    pub(crate) shifts: Option<Shifts>,
-    pub(crate) sack: bool,
-    /// TS.Recent, if both offered timestamps.
-    pub(crate) timestamp: Option<u32>,
-}
-
-/// The shifts of both windows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Shifts {
-    /// Snd.Wind.Shift, as the peer announced it.
-    pub(crate) send: u8,
-    /// Rcv.Wind.Shift, ours.
-    pub(crate) receive: u8,
-}
-
-/// RFC 7323 §2.3: a larger shift is taken for this one.
-const MAX_SHIFT: u8 = 14;
-
-impl Negotiated {
-    /// What follows from the options of the peer's SYN or SYN-ACK and what we offer.
-    pub(crate) fn from_syn(
-        options: &Options,
-        ip_header_len: u16,
-        offer: &Offer,
-        config: &ConnConfig,
-    ) -> Self {
-        let Offer { mss, shift, sack, timestamps, .. } = *offer;
-        let shifts = options
-            .window_scale
-            .zip(shift)
-            .map(|(theirs, ours)| Shifts { send: theirs.min(MAX_SHIFT), receive: ours });
-        Self {
-            send_mss: half_open::send_mss(options.mss, ip_header_len, config),
-            receive_mss: mss,
-            shifts,
-            sack: sack && options.sack_permitted,
-            timestamp: options.timestamps.filter(|_| timestamps).map(|timestamps| timestamps.value),
-        }
-    }
-
-    /// The options of a SYN-ACK: only what the SYN offered (RFC 7323 §2.2, §3.2; RFC 2018 §2).
-    fn syn_ack_options(&self, timestamps: Option<Timestamps>) -> Options {
-        Options {
-            mss: Some(self.receive_mss),
-            window_scale: self.shifts.map(|shifts| shifts.receive),
-            sack_permitted: self.sack,
-            timestamps,
-            ..Options::NONE
-        }
-    }
-
-    pub(crate) fn receive_shift(&self) -> u8 {
-        self.shifts.map_or(0, |shifts| shifts.receive)
-    }
-}
-
-/// The timestamp clock: one tick a millisecond (RFC 7323 §5.4), offset per connection (§7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Clock {
-    offset: u32,
-    /// The first value that can have been sent.
-    first: u32,
-}
-
-impl Clock {
-    pub(crate) fn new(now: Instant, offset: u32) -> Self {
-        let mut clock = Self { offset, first: 0 };
-        clock.first = clock.value(now);
-        clock
-    }
-
-    /// TSval.
-    pub(crate) fn value(&self, now: Instant) -> u32 {
-        // A clock of 32 bits wraps (RFC 7323 §5.4).
-        self.offset.wrapping_add((now.as_nanos() / 1_000_000) as u32)
-    }
-
-    /// The round trip that an echoed value tells; none for a value we cannot have sent
-    /// (requirement 7323-RTT4).
-    fn round_trip(&self, now: Instant, echo: u32) -> Option<Duration> {
-        let age = self.value(now).wrapping_sub(echo) as i32;
-        let lifetime = self.value(now).wrapping_sub(self.first);
-        let ticks = u32::try_from(age).ok().filter(|ticks| echo != 0 && *ticks <= lifetime)?;
-        // Less than a tick is at least not nothing (RFC 6298 §4).
-        Some(Duration::from_millis(u64::from(ticks.max(1))))
-    }
-}
-
-/// The length of the IP header without options.
-pub(crate) fn ip_header_len(tuple: &FourTuple) -> u16 {
-    if tuple.local_addr.is_ipv6() { 40 } else { 20 }
-}
-
 impl Tcb {
     fn new(
         now: Instant,
@@ -341,12 +213,7 @@ impl Tcb {
             probe: None,
             override_silly_window: false,
             totals: Totals::default(),
-            meter: Meter {
-                limit: Limit::Application,
-                since: now,
-                busy: Duration::ZERO,
-                window_limited: Duration::ZERO,
-            },
+            meter: Meter::new(now),
             tuple,
             config,
         }
@@ -494,12 +361,7 @@ impl Tcb {
     pub(crate) fn stats(&self, now: Instant) -> ConnStats {
         let controller = self.congestion.get();
         let round_trip = self.recovery.round_trip();
-        let since = now - self.meter.since;
-        let (busy, window_limited) = match self.meter.limit {
-            Limit::Application => (Duration::ZERO, Duration::ZERO),
-            Limit::Congestion => (since, Duration::ZERO),
-            Limit::Window => (since, since),
-        };
+        let (busy, window_limited) = self.meter.up_to(now);
         ConnStats {
             state: self.state,
             srtt: round_trip.smoothed(),
@@ -530,8 +392,8 @@ impl Tcb {
             receive_buffer: self.rcv.limit,
             send_buffer: self.application.send_limit,
             totals: self.totals,
-            busy: self.meter.busy + busy,
-            window_limited: self.meter.window_limited + window_limited,
+            busy,
+            window_limited,
         }
     }
 

@@ -2,10 +2,12 @@
 //! on. There is no other way out.
 
 use super::encode::{Framing, PacketFields, TxCaps, write_packet};
+use super::meter::Limit;
+use super::negotiate::ip_header_len;
 use super::rcv::Advertised;
 use super::snd::Fin;
 use super::transitions::Trigger;
-use super::{Cx, Limit, Probe, Tcb, ip_header_len};
+use super::{Cx, Probe, Tcb};
 use crate::wire::{Ecn, Flags, HEADER_LEN, Options, SackBlocks, Segment, Timestamps};
 use crate::{Instant, Record, SendReason, SeqNumber, SeqRange, State, TimerKind};
 
