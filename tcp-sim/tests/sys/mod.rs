@@ -1,4 +1,4 @@
-//! An allocator that counts. `GlobalAlloc` is an unsafe trait: this is the one place for it.
+//! An allocator that counts. `GlobalAlloc` is an unsafe trait: all `unsafe` of this package stands here.
 #![allow(unsafe_code, reason = "an allocator cannot be written without")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

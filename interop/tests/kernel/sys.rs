@@ -1,6 +1,6 @@
 //! What std has no words for: a network namespace, a TUN, waiting for it, and two socket options.
 //!
-//! All `unsafe` of the tests stands here.
+//! All `unsafe` of this package stands here.
 
 use std::fs::{File, OpenOptions};
 use std::io;
