@@ -1,7 +1,7 @@
 //! How much may be in the network: the [`Controller`] trait and its implementations.
 //!
 //! A controller sees bytes and times, never sequence numbers. What was lost and what is sent next
-//! is [`recovery`](crate)'s business; `docs/decisions/recovery-and-congestion.md` draws the line.
+//! is the business of `recovery`; `docs/decisions/recovery-and-congestion.md` draws the line.
 //! Next: `new_reno.rs` is the shortest controller, and shows all there is to do.
 
 mod new_reno;

@@ -1,7 +1,7 @@
 //! What was lost, and what is sent again: NewReno (RFC 6582), and SACK as in RFC 6675.
 //!
 //! The `Tcb` reports what it sends and what ACKs say; it asks [`Recovery::allowance`] and
-//! [`Recovery::next_lost`]. `docs/decisions/recovery-and-congestion.md` fixes this interface.
+//! [`Recovery::next_retransmission`]. `docs/decisions/recovery-and-congestion.md` fixes this interface.
 //! Next: `rtt.rs` measures, `scoreboard.rs` remembers.
 
 mod rtt;

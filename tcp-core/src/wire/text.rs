@@ -10,8 +10,8 @@
 //! set, `len` and the end of `seq` if there is no data.
 //!
 //! [`TcpView`](super::TcpView) prints more of the same: ports, `rsv` (reserved bits), `cksum`, and,
-//! with `{:#}`, the `data`. Where its options are not laid out as [`Options`](super::Options) lays
-//! them out, they are listed behind the word `raw`, as they stand:
+//! with `{:#}`, the `data`. Where its options are not laid out as [`Options`] lays them out, they
+//! are listed behind the word `raw`, as they stand:
 //! `<raw,nop,wscale 8,mss 1460,kind 200 0xabcd,eol>`. There, `bad 0x0500` are bytes that are no
 //! option. All of this can be read as well, so that a line can stand for any segment.
 

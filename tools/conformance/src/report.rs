@@ -227,7 +227,8 @@ impl<'a> Report<'a> {
         let _ = write!(out, "\n| section | {HEAD}");
         for (index, section) in self.tables.sections.iter().enumerate() {
             let counts = self.counts_where(|row| self.tables.rows[row].section == index);
-            let _ = writeln!(out, "| {}, {} | {} |", section.table.title(), section.title, counts.cells());
+            let head = format!("{}, {}", section.table.title(), section.title);
+            let _ = writeln!(out, "| [{head}](#{}) | {} |", anchor_of(&head), counts.cells());
         }
     }
 
@@ -249,16 +250,36 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The first words of a row, as plain text.
+/// Where the page links to for a heading: in lower case, without punctuation, with dashes for spaces.
+fn anchor_of(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+/// The first words of a row, as plain text that Markdown shows as it is.
 fn shortened(text: &str) -> String {
     const LENGTH: usize = 90;
-    let plain: String = text.chars().filter(|c| !matches!(c, '`' | '*' | '_' | '<' | '>')).collect();
+    // What is left of the row's own Markdown is meant: `<` is "less than", not a tag.
+    let plain = text.replace("**", "").replace('`', "");
     if plain.chars().count() <= LENGTH {
-        return plain;
+        return escaped(&plain);
     }
     let cut: String = plain.chars().take(LENGTH).collect();
     let end = cut.rfind(' ').unwrap_or(cut.len());
-    format!("{} …", cut[..end].trim_end())
+    format!("{} …", escaped(cut[..end].trim_end()))
+}
+
+fn escaped(plain: &str) -> String {
+    let mut out = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '_' | '*' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -347,5 +368,20 @@ mod tests {
         assert_eq!(shortened("a `b` c"), "a b c");
         let long = shortened(&"word ".repeat(40));
         assert!(long.ends_with("word …") && long.chars().count() <= 92);
+    }
+
+    #[test]
+    fn what_markdown_would_take_for_its_own_is_escaped_after_the_cut() {
+        assert_eq!(shortened("a < b_c > d"), r"a &lt; b\_c &gt; d");
+        assert_eq!(shortened("**two** `x * y`"), r"two x \* y");
+        let signs = "<".repeat(90);
+        assert_eq!(shortened(&signs), "&lt;".repeat(90), "as long as it may be, before it is escaped");
+    }
+
+    #[test]
+    fn a_section_of_the_summary_links_to_its_rows() {
+        let (.., page) = report(&tables(), "", "");
+        assert!(page.contains("| [Requirements, A. X](#requirements-a-x) | 2 |"));
+        assert_eq!(anchor_of("D. RFC 7323 — window scale, PAWS"), "d-rfc-7323--window-scale-paws");
     }
 }
