@@ -1,4 +1,5 @@
-//! What ICMP does to a connection (RFC 1122 §3.2.2, §4.2.3.9; RFC 5927; RFC 5461).
+//! What ICMP does to a connection, kind by kind (RFC 1122 §3.2.2, §4.2.3.9; RFC 5927; RFC 5461), against a scripted
+//! peer. With two whole ends, both families and a smaller path MTU: `icmp_errors.rs`.
 
 use tcp_core::wire::{Checksum, Flags, IcmpKind, IpHeader, Segment, TcpPacket};
 use tcp_core::{

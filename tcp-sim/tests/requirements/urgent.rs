@@ -1,4 +1,5 @@
-//! Urgent data (RFC 9293 §3.8.5, RFC 6093), in the stream and out of it, as tcp(7) has it.
+//! Urgent data as an application reads and writes it, in the stream and out of it, as tcp(7) has it, and how it
+//! leaves. When the pointer of a segment counts, and what is told of it: `urgent_data.rs`.
 
 use tcp_core::wire::{Flags, Segment, checksum};
 use tcp_core::{

@@ -1,4 +1,5 @@
-//! The urgent mechanism (RFC 9293 §3.8.5, §3.10.7.4; RFC 6093).
+//! The urgent mechanism by the RFCs' rows (RFC 9293 §3.8.5, §3.10.7.4; RFC 6093): where the pointer points, when it
+//! counts, what is told of it. The byte out of line, stops at the mark, devices that cut: `urgent.rs`.
 
 use tcp_core::{ConnConfig, Event, InitialWindow};
 use tcp_sim::scripted::{Scripted, every_wrap, plain_config};
