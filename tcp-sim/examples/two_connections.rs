@@ -3,68 +3,107 @@
 //! It teaches how little is needed to test something over TCP: describe a link, put an application
 //! on each end, let time pass, and look at what happened. Every run prints the same: all chance
 //! follows from one seed. Try another as the first argument, or another `LinkConfig`.
-#![allow(clippy::print_stdout, reason = "printing is what an example is for")]
 
 use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
 
 use tcp_core::wire::Flags;
 use tcp_core::{ConnStats, Duration, Instant, SendReason};
-use tcp_sim::{
-    LinkConfig, Loss, Network, NetworkConfig, Passage, Random, Sent, Side, Stop, Talker, TalkerConfig,
-};
+use tcp_sim::{LinkConfig, Loss, Network, NetworkConfig, Passage, Random, Sent, Side, Stop, Talker};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let seed = std::env::args().nth(1).map_or(Ok(6), |text| text.parse())?;
+const HELP: &str = "\
+Lets two connections talk over a lossy link in virtual time, and prints each packet.
+
+Usage: two_connections [SEED]
+
+  SEED    a number, from which all chance follows; 6 if left out
+
+Example: cargo run --release -p tcp-sim --example two_connections -- 7
+";
+
+const LEGEND: &str = "\
+Each line is a packet, and when it was sent. `1:201` are the bytes that it carries, `ack 201` the
+next one awaited, `+401:601` what is here already beyond a gap.
+
+";
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let seed = match arguments.as_str() {
+        "-h" | "--help" => return print(HELP),
+        "" => Some(6),
+        text => text.parse().ok(),
+    };
+    let Some(seed) = seed else {
+        writeln!(io::stderr(), "two_connections: `{arguments}` is no seed: one whole number; try --help")?;
+        return Ok(ExitCode::from(2));
+    };
+    print(&story(seed)?)
+}
+
+/// Whoever has read enough, as `head` has, may go.
+fn print(text: &str) -> Result<ExitCode, Box<dyn Error>> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn story(seed: u64) -> Result<String, Box<dyn Error>> {
     let link = LinkConfig {
         delay: Duration::from_millis(20),
         rate: Some(10_000_000),
         loss: Loss::Random(60_000),
         ..LinkConfig::default()
     };
-    let config = NetworkConfig { trace: true, ..NetworkConfig::symmetric(link) };
+    let config = NetworkConfig { trace: true, ..NetworkConfig::symmetric(link.clone()) };
 
     // The client asks for something with a few bytes, the server answers with more; both close.
     let [request, answer] = [200, 20_000];
-    let [client, server] = Talker::pair([request, answer]).map(|talker| talker.config().clone());
-    let talkers = [client, server].map(|config: TalkerConfig| Talker::new(config, Random::new(seed)));
+    let talkers = Talker::pair([request, answer]);
+    let talkers = talkers.map(|talker| Talker::new(talker.config().clone(), Random::new(seed)));
     let mut network = Network::new(&config, seed, talkers)?;
 
-    println!("A client asks for {answer} bytes: 20 ms each way, 10 Mbit/s, 6 % of all packets are lost.");
-    println!("`1:201` are the bytes a segment carries, `ack 201` the next one awaited, `+401:601` what is");
-    println!("here already beyond a gap.\n");
-    println!("{:>10} {:>44}     server", "", "client");
-    let stop = network.run_until_idle(Instant::from_secs(600))?;
-    let mut numbers = Numbers::default();
+    let mut page = format!("A client asks for {answer} bytes: {}.\n", link_text(&link));
+    page += LEGEND;
+    writeln!(page, "{:>10} {:>44}     server", "", "client")?;
+    let (stop, mut numbers) = (network.run_until_idle(Instant::from_secs(600))?, Numbers::default());
     for sent in network.trace() {
-        println!("{}", numbers.line(sent));
+        writeln!(page, "{}", numbers.line(sent))?;
     }
 
-    println!("\n         segments   again   lost   round trip");
+    page += "\n         segments   again   lost   round trip\n";
     for (side, name) in [(Side::Left, "client"), (Side::Right, "server")] {
         if let Some(stats) = network.connection(side).stats() {
-            println!("{name}  {}", summary(&stats, network.link(side).stats().lost));
+            writeln!(page, "{name}  {}", summary(&stats, network.link(side).stats().lost))?;
         }
     }
     let [asked, answered] = [Side::Right, Side::Left].map(|side| *network.application(side).report());
-    let right = asked.wrong_at.is_none() && answered.wrong_at.is_none();
-    println!(
-        "\nThe server read {} bytes, the client {}: {}.\nBoth ends closed: {}.",
-        asked.read,
-        answered.read,
-        if right { "each is the one that was written" } else { "and some are WRONG" },
-        if stop == Stop::Idle && network.is_over() { "yes" } else { "NO" },
-    );
-    println!(
-        "The client kept the connection's name for a while (TIME-WAIT): all was over at {} s of virtual time.",
-        network.now().as_nanos() / 1_000_000_000
-    );
-    Ok(())
+    let right = [asked, answered].iter().all(|report| report.wrong_at.is_none());
+    let right = if right { "each is the one that was written" } else { "and some are WRONG" };
+    let closed = if stop == Stop::Idle && network.is_over() { "yes" } else { "NO" };
+    writeln!(page, "\nThe server read {} bytes, the client {}: {right}.", asked.read, answered.read)?;
+    writeln!(page, "Both ends closed: {closed}.")?;
+    page += "The client kept the connection's name for a while (TIME-WAIT): all was over at ";
+    writeln!(page, "{} s of virtual time.", network.now().as_nanos() / 1_000_000_000)?;
+    Ok(page)
+}
+
+fn link_text(link: &LinkConfig) -> String {
+    let rate = link.rate.map_or("any rate".into(), |rate| format!("{} Mbit/s", rate / 1_000_000));
+    let loss = match link.loss {
+        Loss::Random(parts) => format!("{} % of all packets are lost", parts / 10_000),
+        _ => "some packets are lost".into(),
+    };
+    format!("{} ms each way, {rate}, {loss}", link.delay.as_millis())
 }
 
 fn summary(stats: &ConnStats, lost: u64) -> String {
-    let totals = stats.totals;
     let round_trip = stats.srtt.map_or("-".into(), |time| format!("{} ms", time.as_millis()));
-    format!("{:>9} {:>7} {lost:>6} {round_trip:>12}", totals.segments_sent, totals.segments_retransmitted)
+    let (sent, again) = (stats.totals.segments_sent, stats.totals.segments_retransmitted);
+    format!("{sent:>9} {again:>7} {lost:>6} {round_trip:>12}")
 }
 
 /// The first sequence number of each end: what is printed counts from there, as people do.
@@ -96,10 +135,8 @@ impl Numbers {
             words.push(format!("+{}:{}", from_zero(other, block.start.0), from_zero(other, block.end.0)));
         }
         let text = words.join(" ");
-        let why = match sent.reason {
-            SendReason::FastRetransmit | SendReason::Rto | SendReason::PartialAck => "  (again)",
-            _ => "",
-        };
+        let again = [SendReason::FastRetransmit, SendReason::Rto, SendReason::PartialAck];
+        let why = if again.contains(&sent.reason) { "  (again)" } else { "" };
         let lost = matches!(sent.passage, Passage::Dropped(_));
         let time = sent.at.as_nanos() / 1_000_000;
         match (sent.from, lost) {

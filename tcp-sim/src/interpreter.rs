@@ -26,7 +26,7 @@ use crate::{Digest, NetworkConfig, Op, Random, Side, Stream, offload};
 /// let mut random = Random::new(1);
 /// let mut interpreter = Interpreter::new(1);
 /// for _ in 0..200 {
-///     interpreter.apply(Op::random(&mut random, false))?;
+///     interpreter.apply(Op::random(&mut random))?;
 /// }
 /// interpreter.finish()?;
 /// # Ok::<(), tcp_sim::Violation>(())

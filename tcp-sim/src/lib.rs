@@ -24,10 +24,19 @@
 //! [`Network`] joins two connections by two [`Link`]s, and drives them. On each sits an
 //! [`Application`]; [`Talker`] writes a [`Stream`] that everybody knows, and checks the one it
 //! reads. [`WireOracle`] watches the wire meanwhile: what breaks a rule of TCP ends the run with a
-//! [`Violation`]. [`scripted`] plays one end by hand instead.
+//! [`Violation`]. This is for questions about outcomes: does all of it arrive, how soon, by how many
+//! packets?
+//!
+//! For tests of single rules, where each segment matters:
+//!
+//! * [`scripted`] plays one end by hand, segment by segment: the first choice for a rule of an RFC.
+//! * [`states`] brings such a connection into each of its states, for rules that hold in several.
+//! * [`pair`] lets two real ends talk, with a hook for each segment: for what takes both, such as
+//!   crossing SYNs, or an end that was started anew.
+//! * [`offload`] cuts and merges segments as a network device does.
 //!
 //! [`Interpreter`] is for property tests and fuzzers: it drives two connections by a list of [`Op`]s,
-//! calls in any order, and checks after each what must hold; [`shrink`] makes a failing list short.
+//! calls in any order, and checks after each what must hold; [`shrink()`] makes a failing list short.
 #![forbid(unsafe_code)]
 
 mod application;

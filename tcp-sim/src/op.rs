@@ -155,14 +155,24 @@ impl Op {
         bytes.chunks_exact(4).map(|code| Self::from_code([code[0], code[1], code[2], code[3]]))
     }
 
-    /// A step by chance. Long waits come up more rarely than in [`Op::from_code`], and forgeries
-    /// only if asked for: each leaves little that can be said of the streams.
+    /// A step by chance, but no forgery: after one, little can be said of the streams. Long waits
+    /// come up more rarely than in [`Op::from_code`].
     #[must_use]
-    pub fn random(random: &mut Random, forgeries: bool) -> Self {
+    pub fn random(random: &mut Random) -> Self {
+        loop {
+            match Self::random_with_forgeries(random) {
+                Self::Forge(..) => {}
+                op => return op,
+            }
+        }
+    }
+
+    /// As [`random`](Self::random), with forgeries among them.
+    #[must_use]
+    pub fn random_with_forgeries(random: &mut Random) -> Self {
         loop {
             let [a, b, c, d, ..] = random.next_u64().to_le_bytes();
             match Self::from_code([a, b, c, d]) {
-                Self::Forge(..) if !forgeries => {}
                 Self::Advance(time) if time > Duration::from_secs(1) && !random.chance(100_000) => {}
                 op => return op,
             }

@@ -1,7 +1,14 @@
 //! One connection under test against a peer that a test plays by hand, segment by segment.
 //!
-//! Segments are written as lines of text, as [`tcp_core::wire`] prints them. Sequence numbers in
-//! the lines are *nominal*: our initial sequence number is 100, the peer's 5000. On the wire they
+//! Segments are written as lines of text, as [`tcp_core::wire`] prints them; the grammar stands at
+//! [`SegmentText`]. In a line:
+//!
+//! * What is expected is a pattern: only what it says is compared. `[.] ack 106` agrees with any
+//!   bare acknowledgement of 106, whatever its window and options. Options are compared as a whole.
+//! * What the peer sends has a window of [`PEER_WINDOW`], 20000, if `win` is left out.
+//! * `seq 101:106` is half open: the five bytes from 101 to 105; the next byte is 106.
+//!
+//! Sequence numbers in the lines are *nominal*: our initial sequence number is 100, the peer's 5000. On the wire they
 //! are shifted by [`Numbers`], so that the same script runs with the wrap of the sequence space
 //! anywhere: [`every_wrap`] does that.
 //!

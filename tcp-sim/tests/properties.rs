@@ -11,7 +11,8 @@ use tcp_sim::{Interpreter, LinkConfig, Loss, Network, NetworkConfig, Op, Random,
 fn steps(seed: u64, forgeries: bool) -> Vec<Op> {
     let mut random = Random::new(!seed);
     let length = random.size(400);
-    (0..length).map(|_| Op::random(&mut random, forgeries)).collect()
+    let step = if forgeries { Op::random_with_forgeries } else { Op::random };
+    (0..length).map(|_| step(&mut random)).collect()
 }
 
 #[test]

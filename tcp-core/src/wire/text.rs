@@ -33,6 +33,14 @@ mod tests;
 
 /// A segment that owns its bytes, read from a line of text.
 ///
+/// ```text
+/// ADDRESS:PORT > ADDRESS:PORT [BITS] seq START:END ack N win N urg N <OPTION,OPTION> len N
+/// ```
+///
+/// Before the control bits may stand two ports alone, or nothing. Behind them the words come in any
+/// order, each once; only `seq` must be there, and `ack` if the bits have its dot. END is the number
+/// behind the last byte, and may be left out, as may `len`; what is not named is zero or empty.
+///
 /// ```
 /// use tcp_core::wire::SegmentText;
 ///

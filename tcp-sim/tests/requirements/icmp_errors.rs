@@ -1,5 +1,5 @@
 //! What ICMP errors do to one of two whole ends, over IPv4 and IPv6 (RFC 9293 §3.9.2.2, RFC 5927), and when they are
-//! believed. Each kind in each state, against a scripted peer: `icmp.rs`.
+//! believed. Against a scripted peer: `icmp.rs`.
 
 use crate::ends::{Ends, Packet, V4, V6, tcp};
 use tcp_core::wire::{IcmpKind, IpHeader};
