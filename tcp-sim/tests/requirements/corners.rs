@@ -375,7 +375,7 @@ fn all_packets_of_a_connection_have_one_flow_label() {
     let mut labels = [Vec::new(), Vec::new()];
     let mut buf = [0; 1_500];
     for round in 0..3 {
-        let mut ends = [&mut client, &mut server];
+        let ends = [&mut client, &mut server];
         for from in 0..2 {
             if round > 0 {
                 assert_eq!(ends[from].write(now, b"x"), Ok(1));
