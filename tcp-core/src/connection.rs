@@ -14,8 +14,9 @@ use core::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::buffer::Pool;
+use crate::config::LEAST_MTU;
 use crate::recovery::SpareRings;
-use crate::tcb::{Cx, HalfOpen, More, Tcb, TimeWait};
+use crate::tcb::{Cx, Early, HalfOpen, More, Tcb, TimeWait};
 use crate::wire::{IcmpKind, Segment};
 use crate::{
     CloseReason, ConfigError, ConnConfig, ConnStats, ConnectError, DropCounters, FourTuple, Instant,
@@ -37,8 +38,47 @@ pub use output::Transmit;
 /// drain [`poll_transmit`](Self::poll_transmit), arm one timer from
 /// [`poll_timeout`](Self::poll_timeout). Any other order is slower, never wrong.
 ///
-/// A value that was closed goes on until [`poll_timeout`](Self::poll_timeout) has nothing more:
-/// keep driving it, or drop it and let the peer find out.
+/// A connection that has ended for the application may still have something to say, such as the last
+/// ACK: drive it until [`is_over`](Self::is_over), or drop it and let the peer find out.
+///
+/// # Driving it
+///
+/// ```no_run
+/// use std::net::UdpSocket;
+/// use tcp_core::{Connection, Event, Framing, Instant, RxMeta, TxCaps};
+///
+/// // TCP segments in UDP datagrams, one connection, one thread.
+/// fn drive(
+///     mut connection: Connection,
+///     socket: &UdpSocket,
+///     meta: RxMeta,
+///     mut application: impl FnMut(&mut Connection, Instant, Event),
+/// ) -> std::io::Result<()> {
+///     let start = std::time::Instant::now();
+///     let now = || Instant::ZERO + start.elapsed().into();
+///     let mut caps = TxCaps::default();
+///     caps.framing = Framing::Segment;
+///     let mut buf = [0; 1500];
+///     application(&mut connection, now(), Event::NONE);
+///     while !connection.is_over() {
+///         while let Some(event) = connection.poll_event() {
+///             application(&mut connection, now(), event);
+///         }
+///         while let Some(sent) = connection.poll_transmit(now(), &caps, &mut buf) {
+///             socket.send(&buf[..sent.len])?;
+///         }
+///         let wait = connection.poll_timeout().map(|due| (due - now()).into());
+///         if wait.is_none_or(|wait: std::time::Duration| !wait.is_zero()) {
+///             socket.set_read_timeout(wait)?;
+///             if let Ok(length) = socket.recv(&mut buf) {
+///                 connection.handle_segment(now(), &meta, &buf[..length]);
+///             }
+///         }
+///         connection.handle_timeout(now());
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Connection<O = ()> {
     phase: Phase,
@@ -50,8 +90,8 @@ pub struct Connection<O = ()> {
     observer: O,
     now: Instant,
     clock_regressions: u32,
-    /// A write was refused because there is no peer yet.
-    write_awaits_peer: bool,
+    /// What the application has asked for before there was a peer.
+    early: Early,
 }
 
 /// What a connection's parts borrow and give back.
@@ -77,14 +117,15 @@ enum Phase {
     HalfOpen { local: SocketAddr, tuple: FourTuple, half_open: HalfOpen },
     /// From SYN-SENT or ESTABLISHED on, to the end; then what arrived stays readable.
     Open { tuple: FourTuple, tcb: Box<Tcb>, time_wait: Option<TimeWait> },
-    /// Closed before there was a peer.
-    Closed { local: SocketAddr },
+    /// Closed before there was a peer; the application is to be told once.
+    Closed { local: SocketAddr, reason: CloseReason, told: bool },
 }
 
 /// A segment without data that is no part of a connection's stream.
 #[derive(Clone, Debug)]
 struct Reply {
     tuple: FourTuple,
+    flow_label: u32,
     segment: Segment<'static>,
     reason: SendReason,
 }
@@ -107,6 +148,7 @@ impl Connection {
         seed: &Seed,
     ) -> Result<Self, ConnectError> {
         config.check()?;
+        check_mtu(local, &config)?;
         if local.is_ipv4() != remote.is_ipv4() {
             return Err(ConnectError::AddressFamily);
         }
@@ -118,7 +160,7 @@ impl Connection {
             return Err(ConnectError::PortZero);
         }
         let tuple = FourTuple::new(local, remote);
-        let mut connection = Self::new(now, Phase::Closed { local }, config, seed);
+        let mut connection = Self::new(now, Phase::Listen { local }, config, seed);
         let (iss, clock) = connection.secrets(&tuple);
         let mut nobody = ();
         let mut cx = context(now, &mut connection.memory, &mut nobody);
@@ -138,58 +180,49 @@ impl Connection {
         seed: &Seed,
     ) -> Result<Self, ConnectError> {
         config.check()?;
+        check_mtu(local, &config)?;
         check_local(local)?;
         Ok(Self::new(now, Phase::Listen { local }, config, seed))
     }
 
     fn new(now: Instant, phase: Phase, config: ConnConfig, seed: &Seed) -> Self {
-        let buffers = u64::from(config.receive_buffer.max) + u64::from(config.send_buffer.max);
         Self {
             phase,
-            config: Arc::new(config),
-            seed: *seed,
-            // The buffers' limits are what holds; the pool has room for what chunks waste.
             memory: Memory {
-                pool: Pool::new(2 * buffers + (256 << 10), SPARE_CHUNKS),
+                pool: Pool::new(pool_limit(&config), SPARE_CHUNKS),
                 rings: SpareRings::default(),
             },
+            config: Arc::new(config),
+            seed: *seed,
             replies: VecDeque::new(),
             drops: DropCounters::default(),
             observer: (),
             now,
             clock_regressions: 0,
-            write_awaits_peer: false,
+            early: Early::default(),
         }
     }
 
     /// The same connection, watched by `observer` from now on.
     #[must_use]
     pub fn with_observer<O: Observer>(self, observer: O) -> Connection<O> {
-        let Self {
-            phase,
-            config,
-            seed,
-            memory,
-            replies,
-            drops,
-            observer: (),
-            now,
-            clock_regressions,
-            write_awaits_peer,
-        } = self;
-        Connection {
-            phase,
-            config,
-            seed,
-            memory,
-            replies,
-            drops,
-            observer,
-            now,
-            clock_regressions,
-            write_awaits_peer,
-        }
+        let Self { phase, config, seed, memory, replies, drops, observer: (), now, clock_regressions, early } =
+            self;
+        Connection { phase, config, seed, memory, replies, drops, observer, now, clock_regressions, early }
     }
+}
+
+/// The limits of the buffers are what holds; the pool has room for what their chunks waste, so that
+/// neither direction starves the other: a byte between two pieces of a kilobyte takes a chunk of its
+/// own in the send rope, nine times what it carries.
+fn pool_limit(config: &ConnConfig) -> u64 {
+    2 * u64::from(config.receive_buffer.max) + 10 * u64::from(config.send_buffer.max) + (256 << 10)
+}
+
+/// The header of IPv6 is 20 bytes longer than what the check of the configuration allows for.
+fn check_mtu(local: SocketAddr, config: &ConnConfig) -> Result<(), ConnectError> {
+    let least = if local.is_ipv6() { LEAST_MTU + 20 } else { LEAST_MTU };
+    if config.mtu < least { Err(ConfigError::Mtu.into()) } else { Ok(()) }
 }
 
 fn check_local(local: SocketAddr) -> Result<(), ConnectError> {
@@ -278,21 +311,27 @@ impl<O: Observer> Connection<O> {
         self.on_tcb(now, None, |tcb, _| tcb.read_urgent())
     }
 
-    /// Sends no more: the peer reads what was written, and then the end of the stream.
+    /// Sends no more: the peer reads what was written, and then the end of the stream. Before the
+    /// connection is established this waits for it.
     pub fn shutdown_write(&mut self, now: Instant) {
-        self.close_early();
+        self.early.write_shut = true;
         self.on_tcb(now, (), |tcb, cx| tcb.shutdown_write(cx));
     }
 
     /// Reads no more. The peer does not learn of it: what it sends is acknowledged and dropped.
     pub fn shutdown_read(&mut self, now: Instant) {
+        self.early.read_shut = true;
         self.on_tcb(now, (), |tcb, cx| tcb.shutdown_read(cx));
     }
 
-    /// Lets go of the connection, which finishes by itself. With data unread, or
-    /// [`Linger::Reset`](crate::Linger::Reset), the peer gets a RST.
+    /// Lets go of the connection, which finishes by itself: keep driving it until
+    /// [`is_over`](Self::is_over). With data unread, or [`Linger::Reset`](crate::Linger::Reset), the
+    /// peer gets a RST. From now on reading gives the end of the stream.
+    ///
+    /// Before the peer has answered, this deletes the connection, and what was written is discarded
+    /// (RFC 9293 §3.10.4); [`shutdown_write`](Self::shutdown_write) waits instead.
     pub fn close(&mut self, now: Instant) {
-        self.close_early();
+        self.close_early(CloseReason::Finished);
         let reset = self.on_tcb(now, None, |tcb, cx| tcb.close(cx));
         self.finish(self.now, reset);
     }
@@ -305,18 +344,20 @@ impl<O: Observer> Connection<O> {
             let (tuple, reset) = (*tuple, half_open.reset(now));
             self.reply(tuple, reset.to_segment(&tuple), reset.reason);
         }
-        self.close_early();
+        self.close_early(CloseReason::Aborted);
         let reset = self.on_tcb(now, None, |tcb, cx| tcb.abort(cx));
         self.finish(self.now, reset);
     }
 
     /// Holds back segments that are not full until [`uncork`](Self::uncork), or for the cork limit.
     pub fn cork(&mut self, now: Instant) {
+        self.early.corked = true;
         self.on_tcb(now, (), |tcb, _| tcb.set_corked(true));
     }
 
     /// Lets go what [`cork`](Self::cork) holds back.
     pub fn uncork(&mut self, now: Instant) {
+        self.early.corked = false;
         self.on_tcb(now, (), |tcb, _| tcb.set_corked(false));
     }
 
@@ -333,6 +374,8 @@ impl<O: Observer> Connection<O> {
         config.check()?;
         self.config = Arc::new(config);
         let config = Arc::clone(&self.config);
+        let limit = self.memory.pool.limit().max(pool_limit(&self.config));
+        self.memory.pool.set_limit(limit);
         self.on_tcb(now, (), |tcb, cx| tcb.set_config(cx.now, config));
         Ok(())
     }
@@ -343,10 +386,11 @@ impl<O: Observer> Connection<O> {
         command: impl FnOnce(&mut Tcb, &mut Cx<'_>) -> Result<usize, WriteError>,
     ) -> Result<usize, WriteError> {
         let otherwise = match self.phase {
-            Phase::Closed { .. } => WriteError::Closed(CloseReason::Finished),
+            Phase::Closed { reason, .. } => WriteError::Closed(reason),
+            _ if self.early.write_shut => WriteError::ShutDown,
             _ => WriteError::Blocked,
         };
-        self.write_awaits_peer |= matches!(self.phase, Phase::Listen { .. } | Phase::HalfOpen { .. });
+        self.early.write_blocked |= matches!(self.phase, Phase::Listen { .. } | Phase::HalfOpen { .. });
         self.on_tcb(now, Err(otherwise), command)
     }
 
@@ -356,7 +400,7 @@ impl<O: Observer> Connection<O> {
         command: impl FnOnce(&mut Tcb, &mut Cx<'_>) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         let otherwise = match self.phase {
-            Phase::Closed { .. } => ReadError::Closed(CloseReason::Finished),
+            Phase::Closed { reason, .. } => ReadError::Closed(reason),
             _ => ReadError::Blocked,
         };
         self.on_tcb(now, Err(otherwise), command)
@@ -377,9 +421,9 @@ impl<O: Observer> Connection<O> {
     }
 
     /// CLOSE in LISTEN deletes the record (RFC 9293 §3.10.4).
-    fn close_early(&mut self) {
+    fn close_early(&mut self, reason: CloseReason) {
         if let Phase::Listen { local } | Phase::HalfOpen { local, .. } = self.phase {
-            self.phase = Phase::Closed { local };
+            self.phase = Phase::Closed { local, reason, told: false };
         }
     }
 }
@@ -397,6 +441,13 @@ impl<O> Connection<O> {
         }
     }
 
+    /// Whether nothing is left to do: the connection is closed, nothing waits to be sent, and no timer
+    /// runs. Only then may a driver forget it without keeping the peer waiting.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.state() == State::Closed && self.replies.is_empty()
+    }
+
     /// The addresses and ports of both ends, once there are two.
     #[must_use]
     pub fn tuple(&self) -> Option<FourTuple> {
@@ -411,7 +462,7 @@ impl<O> Connection<O> {
     pub fn close_reason(&self) -> Option<CloseReason> {
         match &self.phase {
             Phase::Open { tcb, .. } => tcb.close_reason(),
-            Phase::Closed { .. } => Some(CloseReason::Finished),
+            Phase::Closed { reason, .. } => Some(*reason),
             Phase::Listen { .. } | Phase::HalfOpen { .. } => None,
         }
     }
@@ -481,6 +532,7 @@ impl<O> Connection<O> {
     }
 
     /// Who watches.
+    #[must_use]
     pub fn observer(&self) -> &O {
         &self.observer
     }

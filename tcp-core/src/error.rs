@@ -8,8 +8,8 @@ use crate::ConfigError;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// Both directions were closed and acknowledged, or the application closed before anything
-    /// was sent.
+    /// Both directions were closed and acknowledged, or the application closed before it had
+    /// written anything and the peer answered.
     Finished,
     /// The peer answered our SYN with a RST.
     Refused,
@@ -23,7 +23,8 @@ pub enum CloseReason {
     KeepaliveTimedOut,
     /// The network said that the peer cannot be reached (ICMP).
     Unreachable,
-    /// The application aborted, closed with unread data, or lingered in vain: the peer got a RST.
+    /// The application aborted, closed with data unread or lingered in vain, and the peer got a RST;
+    /// or it closed before the peer had answered, and what it had written was never sent.
     Aborted,
 }
 
@@ -86,7 +87,7 @@ impl core::error::Error for ReadError {}
 /// Why nothing was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WriteError {
-    /// The send buffer is full; one WRITABLE event follows.
+    /// No room in the send buffer, or no peer yet; one WRITABLE event follows.
     Blocked,
     /// The application has closed this direction.
     ShutDown,
@@ -97,7 +98,7 @@ pub enum WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Blocked => f.write_str("the send buffer is full; wait for the WRITABLE event"),
+            Self::Blocked => f.write_str("no room to write, or no peer yet; wait for the WRITABLE event"),
             Self::ShutDown => f.write_str("the sending side was shut down by this application"),
             Self::Closed(reason) => reason.fmt(f),
         }
@@ -148,7 +149,8 @@ impl From<ConfigError> for ConnectError {
 
 #[cfg(feature = "std")]
 mod io {
-    use super::{CloseReason, ReadError, WriteError};
+    use super::{CloseReason, ConnectError, ReadError, WriteError};
+    use crate::ConfigError;
     use std::io::{Error, ErrorKind};
 
     impl From<CloseReason> for Error {
@@ -163,6 +165,18 @@ mod io {
                 CloseReason::Aborted => ErrorKind::ConnectionAborted,
             };
             Self::new(kind, reason)
+        }
+    }
+
+    impl From<ConnectError> for Error {
+        fn from(error: ConnectError) -> Self {
+            Self::new(ErrorKind::InvalidInput, error)
+        }
+    }
+
+    impl From<ConfigError> for Error {
+        fn from(error: ConfigError) -> Self {
+            Self::new(ErrorKind::InvalidInput, error)
         }
     }
 

@@ -29,7 +29,8 @@ impl Event {
     pub const RECOVERED: Self = Self(1 << 5);
     /// The peer has acknowledged all our data and our FIN.
     pub const FLUSHED: Self = Self(1 << 6);
-    /// The connection has ended; `close_reason` says why. Nothing follows.
+    /// The connection has ended for the application; `close_reason` says why. No event follows, but
+    /// segments may (the last ACK, a RST), and TIME-WAIT passes: drive it until `is_over`.
     pub const CLOSED: Self = Self(1 << 7);
 
     const NAMES: [(Self, &'static str); 8] = [
@@ -48,6 +49,13 @@ impl Event {
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether anything of `other` is in the set.
+    #[inline]
+    #[must_use]
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// Whether nothing is in the set.
@@ -73,7 +81,8 @@ impl BitOrAssign for Event {
     }
 }
 
-impl fmt::Debug for Event {
+/// The names of its parts, such as `connected+readable`.
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names = Self::NAMES.iter().filter(|(event, _)| self.contains(*event)).map(|(_, name)| *name);
         f.write_str(names.next().unwrap_or("nothing"))?;
@@ -81,8 +90,15 @@ impl fmt::Debug for Event {
     }
 }
 
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// What became of a segment that was handed in. Input never fails; this is for counting.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum Disposition {
     /// It was processed.
     Taken,
@@ -90,6 +106,16 @@ pub enum Disposition {
     Reset,
     /// It was dropped.
     Dropped(DropReason),
+}
+
+impl fmt::Display for Disposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken => f.write_str("taken"),
+            Self::Reset => f.write_str("answered with a RST"),
+            Self::Dropped(reason) => write!(f, "dropped: {reason}"),
+        }
+    }
 }
 
 macro_rules! drop_reasons {

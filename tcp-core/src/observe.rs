@@ -128,13 +128,64 @@ pub enum Record {
     },
 }
 
+impl fmt::Display for SendReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Syn => "SYN",
+            Self::SynAck => "SYN-ACK",
+            Self::Data => "data",
+            Self::Rto => "retransmission timeout",
+            Self::FastRetransmit => "fast retransmit",
+            Self::PartialAck => "partial ACK",
+            Self::PathMtu => "path MTU",
+            Self::WindowProbe => "window probe",
+            Self::Keepalive => "keepalive",
+            Self::DelayedAck => "delayed ACK",
+            Self::Ack => "ACK",
+            Self::DuplicateAck => "duplicate ACK",
+            Self::WindowUpdate => "window update",
+            Self::Challenge => "challenge ACK",
+            Self::Abort => "abort",
+            Self::Refuse => "refusal",
+            Self::TimeWait => "TIME-WAIT",
+        })
+    }
+}
+
+impl fmt::Display for TimerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retransmission => "retransmission",
+            Self::Persist => "persist",
+            Self::DelayedAck => "delayed ACK",
+            Self::Keepalive => "keepalive",
+            Self::UserTimeout => "user timeout",
+            Self::Cork => "cork",
+            Self::Orphan => "orphan",
+            Self::TimeWait => "TIME-WAIT",
+        })
+    }
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DuplicateAcks => "duplicate ACKs",
+            Self::Sack => "SACK",
+            Self::PartialAck => "partial ACK",
+            Self::Rto => "retransmission timeout",
+            Self::PathMtu => "path MTU",
+        })
+    }
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sent { reason, range, ack } => write!(f, "sent {range} ack {ack}: {reason:?}"),
+            Self::Sent { reason, range, ack } => write!(f, "sent {range} ack {ack}: {reason}"),
             Self::Dropped { reason } => write!(f, "dropped: {reason}"),
-            Self::Timer { kind } => write!(f, "timer: {kind:?}"),
-            Self::Lost { reason, range } => write!(f, "lost {range}: {reason:?}"),
+            Self::Timer { kind } => write!(f, "timer: {kind}"),
+            Self::Lost { reason, range } => write!(f, "lost {range}: {reason}"),
             Self::State { from, to } => write!(f, "state: {from} -> {to}"),
             Self::RoundTrip { sample } => write!(f, "round trip: {sample}"),
         }

@@ -9,7 +9,7 @@ use core::fmt;
 pub enum State {
     /// No connection.
     Closed,
-    /// Waiting for a SYN; a state of listeners, never of a connection in this crate.
+    /// Waiting for a SYN: [`Connection::listen`](crate::Connection::listen) before its peer has come.
     Listen,
     /// A SYN was sent.
     SynSent,

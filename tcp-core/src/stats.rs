@@ -123,7 +123,7 @@ pub struct Totals {
 }
 
 /// How many segments were dropped, by reason.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DropCounters([u32; DropReason::ALL.len()]);
 
 impl Default for DropCounters {
@@ -154,5 +154,11 @@ impl DropCounters {
         if let Some(counter) = self.0.get_mut(reason as usize) {
             *counter = counter.saturating_add(1);
         }
+    }
+}
+
+impl core::fmt::Debug for DropCounters {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use tcp_core::wire::{ChecksumPolicy, Flags, TcpPacket};
+use tcp_core::wire::{Flags, TcpPacket};
 use tcp_core::{
     BufferLimit, CloseReason, ConnConfig, Connection, Duration, Instant, Keepalive, Linger, ReadError,
-    Retries, Rx, RxChecksum, Seed, State, TxCaps, WriteError,
+    Retries, RxChecksum, Seed, State, TxCaps, WriteError,
 };
 
 use crate::network::flip_bit;
@@ -568,8 +568,7 @@ impl Interpreter {
             self.ends[to.index()].arriving.drain(..).map(|(_, packet)| packet).collect();
         packets.iter().for_each(|packet| self.oracle.delivered(to, packet));
         for (packet, segment_size) in offload::merge(packets) {
-            let checksum = if segment_size.is_some() { RxChecksum::Verified } else { RxChecksum::Verify };
-            let rx = Rx { bytes: &packet, checksum, segment_size };
+            let rx = offload::received(&packet, segment_size);
             self.ends[to.index()].connection.handle_packet(self.now, rx);
         }
     }
@@ -587,7 +586,7 @@ impl Interpreter {
             bytes.resize(length, 0);
             bytes[..header].copy_from_slice(&copied);
         }
-        if TcpPacket::parse(&bytes, ChecksumPolicy::Verify).is_ok() {
+        if TcpPacket::parse(&bytes, RxChecksum::Verify).is_ok() {
             self.forge_begins();
         }
         self.deliver(to, &bytes);
@@ -596,7 +595,7 @@ impl Interpreter {
     /// A segment after the last that the other side has sent, with some fields changed.
     fn forge(&mut self, to: Side, number: u16) {
         let model = self.ends[to.other().index()].last_sent.clone();
-        let Ok(mut packet) = TcpPacket::parse(&model, ChecksumPolicy::Trust) else { return };
+        let Ok(mut packet) = TcpPacket::parse(&model, RxChecksum::Verified) else { return };
         self.forge_begins();
         let mut random = Random::new(u64::from(number));
         let segment = &mut packet.segment;
@@ -673,7 +672,7 @@ fn outputs(connection: &mut Connection, now: Instant) -> String {
         let _ = writeln!(said, "{event:?}");
     }
     while let Some(sent) = connection.poll_transmit(now, &TxCaps::default(), &mut buffer) {
-        match TcpPacket::parse(&buffer[..sent.len], ChecksumPolicy::Verify) {
+        match TcpPacket::parse(&buffer[..sent.len], RxChecksum::Verify) {
             Ok(packet) => writeln!(said, "{} ({:?})", packet.segment, sent.reason),
             Err(malformed) => writeln!(said, "{malformed:?}"),
         }

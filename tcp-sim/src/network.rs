@@ -5,10 +5,10 @@ use core::net::SocketAddr;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use tcp_core::wire::{ChecksumPolicy, TcpPacket};
+use tcp_core::wire::TcpPacket;
 use tcp_core::{
-    ConnConfig, ConnectError, Connection, Duration, Event, Instant, Observer, Rx, RxChecksum, Seed,
-    SendReason, State, TxCaps,
+    ConnConfig, ConnectError, Connection, Duration, Event, Instant, Observer, RxChecksum, Seed, SendReason,
+    State, TxCaps,
 };
 
 use crate::link::Arrival;
@@ -140,7 +140,7 @@ impl Sent {
     /// The segment, with its IP header.
     #[must_use]
     pub fn packet(&self) -> Option<TcpPacket<'_>> {
-        TcpPacket::parse(&self.bytes, ChecksumPolicy::Verify).ok()
+        TcpPacket::parse(&self.bytes, RxChecksum::Verify).ok()
     }
 }
 
@@ -529,8 +529,7 @@ impl<A, O: Observer> Host<A, O> {
             return;
         }
         for (packet, segment_size) in offload::merge(packets) {
-            let checksum = if segment_size.is_some() { RxChecksum::Verified } else { RxChecksum::Verify };
-            self.connection.handle_packet(now, Rx { bytes: &packet, checksum, segment_size });
+            self.connection.handle_packet(now, offload::received(&packet, segment_size));
         }
     }
 }

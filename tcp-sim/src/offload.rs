@@ -1,12 +1,13 @@
 //! What a network device does with super-segments: cuts those that are sent, merges those that arrive.
 
-use tcp_core::wire::{ChecksumPolicy, Flags, TcpPacket};
+use tcp_core::wire::{Flags, TcpPacket};
+use tcp_core::{Rx, RxChecksum};
 
 /// Cuts the super-segment in `packet` into packets with `size` bytes of payload each (GSO).
 /// What cannot be cut stays as it is.
 #[must_use]
 pub fn cut(packet: &[u8], size: u16) -> Vec<Vec<u8>> {
-    let Ok(whole) = TcpPacket::parse(packet, ChecksumPolicy::Trust) else { return vec![packet.to_vec()] };
+    let Ok(whole) = TcpPacket::parse(packet, RxChecksum::Verified) else { return vec![packet.to_vec()] };
     let payload = whole.segment.payload;
     let size = usize::from(size.max(1));
     let mut packets = Vec::with_capacity(payload.len().div_ceil(size).max(1));
@@ -54,8 +55,8 @@ pub fn merge(packets: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Option<u16>)> {
 
 /// Both in one, with the payload of each segment; none if that would not say the same.
 fn join(first: &[u8], size: Option<u16>, next: &[u8]) -> Option<(Vec<u8>, u16)> {
-    let first = TcpPacket::parse(first, ChecksumPolicy::Verify).ok()?;
-    let next = TcpPacket::parse(next, ChecksumPolicy::Verify).ok()?;
+    let first = TcpPacket::parse(first, RxChecksum::Verify).ok()?;
+    let next = TcpPacket::parse(next, RxChecksum::Verify).ok()?;
     let size = match size {
         Some(size) => size,
         None => u16::try_from(first.segment.payload.len()).ok()?,
@@ -84,6 +85,15 @@ fn emit(packet: &TcpPacket<'_>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// What a device that merged hands in: it has verified what it merged.
+#[must_use]
+pub fn received(packet: &[u8], merged_from: Option<u16>) -> Rx<'_> {
+    match merged_from {
+        Some(segment_size) => Rx::new(packet).verified().merged_from(segment_size),
+        None => Rx::new(packet),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +114,7 @@ mod tests {
         let parts = cut(&whole, 1_448);
         assert_eq!(parts.len(), 4);
         let read: Vec<TcpPacket<'_>> =
-            parts.iter().map(|part| TcpPacket::parse(part, ChecksumPolicy::Verify).unwrap()).collect();
+            parts.iter().map(|part| TcpPacket::parse(part, RxChecksum::Verify).unwrap()).collect();
         assert!(read[..3].iter().all(|part| part.segment.flags == Flags::ACK));
         assert_eq!(read[3].segment.payload.len(), 5_000 - 3 * 1_448);
         assert_eq!(merge(parts.clone()), [(whole, Some(1_448))]);
@@ -121,7 +131,7 @@ mod tests {
         let whole = packet(&[7; 300], Flags::ACK.union(Flags::FIN));
         let fins: Vec<bool> = cut(&whole, 100)
             .iter()
-            .map(|part| TcpPacket::parse(part, ChecksumPolicy::Verify).unwrap().segment.flags.fin())
+            .map(|part| TcpPacket::parse(part, RxChecksum::Verify).unwrap().segment.flags.fin())
             .collect();
         assert_eq!(fins, [false, false, true]);
     }

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use tcp_core::wire::{ChecksumPolicy, Segment, TcpPacket};
+use tcp_core::RxChecksum;
+use tcp_core::wire::{Segment, TcpPacket};
 use tcp_core::{ConnConfig, Connection, Instant, SeqNumber};
 
 use crate::Side;
@@ -73,7 +74,7 @@ impl WireOracle {
     /// If it may not.
     pub fn sent(&mut self, at: Instant, side: Side, packet: &[u8]) -> Result<(), Violation> {
         self.check_sent(side, packet).map_err(|what| {
-            let text = match TcpPacket::parse(packet, ChecksumPolicy::Trust) {
+            let text = match TcpPacket::parse(packet, RxChecksum::Verified) {
                 Ok(packet) => packet.to_string(),
                 Err(_) => format!("{packet:02x?}"),
             };
@@ -82,7 +83,7 @@ impl WireOracle {
     }
 
     fn check_sent(&mut self, side: Side, packet: &[u8]) -> Result<(), String> {
-        let parsed = TcpPacket::parse(packet, ChecksumPolicy::Verify)
+        let parsed = TcpPacket::parse(packet, RxChecksum::Verify)
             .map_err(|reason| format!("sent what nobody can read ({reason:?})"))?;
         let segment = &parsed.segment;
         let peer_next = self.ends[side.other().index()].next;
@@ -106,7 +107,7 @@ impl WireOracle {
 
     /// `packet` has reached `side`, damaged or not.
     pub fn delivered(&mut self, side: Side, packet: &[u8]) {
-        let Ok(parsed) = TcpPacket::parse(packet, ChecksumPolicy::Verify) else { return };
+        let Ok(parsed) = TcpPacket::parse(packet, RxChecksum::Verify) else { return };
         let segment = &parsed.segment;
         if !segment.flags.ack() || segment.flags.rst() {
             return;

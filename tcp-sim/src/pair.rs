@@ -196,7 +196,7 @@ impl Pair {
             // What was sent first arrives first.
             if let Some(index) = self.flying.iter().position(|flying| flying.at <= self.now) {
                 let Flying { to, bytes, .. } = self.flying.remove(index);
-                let meta = RxMeta { src: address(to.other()).ip(), dst: address(to).ip() };
+                let meta = RxMeta::new(address(to.other()).ip(), address(to).ip());
                 self.ends[to as usize].handle_segment(self.now, &meta, Rx::new(&bytes));
             } else {
                 self.ends.iter_mut().for_each(|end| end.handle_timeout(next));

@@ -222,7 +222,7 @@ impl Scripted {
 
     /// Raw bytes arrive as a segment, from the peer's address.
     pub fn inject_bytes(&mut self, bytes: &[u8]) -> Disposition {
-        let meta = RxMeta { src: REMOTE, dst: LOCAL };
+        let meta = RxMeta::new(REMOTE, LOCAL);
         let disposition = self.connection.handle_segment(self.now, &meta, Rx::new(bytes));
         self.drain();
         disposition
@@ -234,7 +234,7 @@ impl Scripted {
     /// If nothing was sent.
     pub fn echo(&mut self) -> Disposition {
         let sent = self.sent.pop_front().expect("something was sent");
-        let meta = RxMeta { src: LOCAL, dst: LOCAL };
+        let meta = RxMeta::new(LOCAL, LOCAL);
         let disposition = self.connection.handle_segment(self.now, &meta, Rx::new(&sent.bytes));
         self.drain();
         disposition
@@ -275,7 +275,7 @@ impl Scripted {
 
     fn hand_in(&mut self, line: &str) -> Disposition {
         let bytes = self.peer_segment(line);
-        let meta = RxMeta { src: REMOTE, dst: LOCAL };
+        let meta = RxMeta::new(REMOTE, LOCAL);
         self.connection.handle_segment(self.now, &meta, Rx::new(&bytes))
     }
 

@@ -10,8 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
 use etherparse::{NetSlice, SlicedPacket, TcpOptionElement, TransportSlice};
+use tcp_core::RxChecksum;
 use tcp_core::SeqNumber;
-use tcp_core::wire::{ChecksumPolicy, TcpPacket};
+use tcp_core::wire::TcpPacket;
 
 /// Chance that can be repeated (SplitMix64).
 #[derive(Clone, Debug)]
@@ -155,7 +156,7 @@ impl Witness {
     }
 
     fn tell(&mut self, at_micros: u64, mark: char, bytes: &[u8]) {
-        let line = match TcpPacket::parse(bytes, ChecksumPolicy::Trust) {
+        let line = match TcpPacket::parse(bytes, RxChecksum::Verified) {
             Ok(packet) if packet.ip.src == self.ours.ip() => format!("> {}", packet.segment),
             Ok(packet) => format!("          < {}", packet.segment),
             Err(error) => format!("? {error:?}"),

@@ -132,7 +132,7 @@ impl<O: Observer> Connection<O> {
             }
             // CLOSED (RFC 9293 §3.10.7.1).
             Phase::Open { tuple, .. } if from == *tuple => self.refuse(from, segment),
-            Phase::Closed { local } if from.local() == *local => self.refuse(from, segment),
+            Phase::Closed { local, .. } if from.local() == *local => self.refuse(from, segment),
             _ => Err(DropReason::NotForUs),
         }
     }
@@ -164,8 +164,9 @@ impl<O: Observer> Connection<O> {
         }
         let (iss, clock) = self.secrets(&tuple);
         let half_open = HalfOpen::new(now, segment, iss, clock, ip_header_len(&tuple), &self.config);
-        self.reply(tuple, half_open.syn_ack(now, &tuple), SendReason::SynAck);
+        let syn_ack = half_open.syn_ack(now, &tuple);
         self.phase = Phase::HalfOpen { local: tuple.local(), tuple, half_open };
+        self.reply(tuple, syn_ack, SendReason::SynAck);
         Ok(Disposition::Taken)
     }
 
@@ -179,10 +180,10 @@ impl<O: Observer> Connection<O> {
         let Phase::HalfOpen { half_open, local, .. } = &mut self.phase else {
             return Err(DropReason::NotForUs);
         };
-        match half_open.on_segment(segment, &self.config) {
+        match half_open.on_segment(now, segment, &self.config) {
             HalfOpenVerdict::Promote => {
                 let config = Arc::clone(&self.config);
-                let tcb = Tcb::from_half_open(now, half_open, tuple, config, self.write_awaits_peer);
+                let tcb = Tcb::from_half_open(now, half_open, tuple, config, self.early);
                 self.phase = Phase::Open { tuple, tcb: Box::new(tcb), time_wait: None };
                 self.take_segment(now, tuple, segment, merged)
             }
@@ -230,7 +231,9 @@ impl<O: Observer> Connection<O> {
     fn take_icmp(&mut self, now: Instant, packet: &IpPacket<'_>) -> Result<Disposition, DropReason> {
         let error = IcmpError::parse(packet)?.ok_or(DropReason::IcmpIgnored)?;
         match &mut self.phase {
-            Phase::Open { tuple, tcb, time_wait: None } if *tuple == error.quoted.tuple => {
+            Phase::Open { tuple, tcb, time_wait: None }
+                if *tuple == error.quoted.tuple && tcb.state() != State::Closed =>
+            {
                 let mut cx = context(now, &mut self.memory, &mut self.observer);
                 tcb.on_icmp(&mut cx, error.kind, error.quoted.seq)?;
                 Ok(Disposition::Taken)
@@ -282,9 +285,19 @@ impl<O: Observer> Connection<O> {
     }
 
     pub(super) fn reply(&mut self, tuple: FourTuple, segment: Segment<'static>, reason: SendReason) {
-        if self.replies.len() < MAX_REPLIES {
-            self.replies.push_back(Reply { tuple, segment, reason });
+        if self.replies.len() >= MAX_REPLIES {
+            if reason != SendReason::Abort {
+                return;
+            }
+            // The end of the connection is worth more than the last of so many answers.
+            self.replies.pop_back();
         }
+        let flow_label = match &self.phase {
+            Phase::HalfOpen { half_open, .. } => half_open.clock.flow_label(),
+            Phase::Open { tcb, .. } => tcb.packet_fields().flow_label,
+            Phase::Listen { .. } | Phase::Closed { .. } => 0,
+        };
+        self.replies.push_back(Reply { tuple, flow_label, segment, reason });
     }
 
     pub(super) fn secrets(&self, tuple: &FourTuple) -> (SeqNumber, Clock) {

@@ -11,6 +11,7 @@ use crate::{Event, FourTuple, Instant, Observer, SendReason};
 
 /// A segment for the device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub struct Transmit {
     /// How many bytes of the buffer it takes.
     pub len: usize,
@@ -38,7 +39,8 @@ impl<O: Observer> Connection<O> {
     pub fn poll_event(&mut self) -> Option<Event> {
         match &mut self.phase {
             Phase::Open { tcb, .. } => Some(tcb.take_events()).filter(|events| !events.is_empty()),
-            Phase::Listen { .. } | Phase::HalfOpen { .. } | Phase::Closed { .. } => None,
+            Phase::Closed { told, .. } => (!core::mem::replace(told, true)).then_some(Event::CLOSED),
+            Phase::Listen { .. } | Phase::HalfOpen { .. } => None,
         }
     }
 
@@ -50,7 +52,7 @@ impl<O: Observer> Connection<O> {
     pub fn poll_transmit(&mut self, now: Instant, caps: &TxCaps, buf: &mut [u8]) -> Option<Transmit> {
         let now = self.advance(now);
         if let Some(reply) = self.replies.front() {
-            let fields = self.reply_fields();
+            let fields = self.reply_fields(reply.flow_label);
             let len = write_packet(caps, &reply.tuple, fields, &reply.segment, 0, buf, |_| {})?;
             let Reply { tuple, reason, .. } = self.replies.pop_front()?;
             return Some(transmit(&tuple, fields, len, (None, 1), reason));
@@ -77,9 +79,9 @@ impl<O: Observer> Connection<O> {
         }
     }
 
-    fn reply_fields(&self) -> PacketFields {
+    fn reply_fields(&self, flow_label: u32) -> PacketFields {
         let (hop_limit, dscp) = (self.config.hop_limit, self.config.dscp);
-        PacketFields { hop_limit, dscp, ecn: Ecn::NotEct, flow_label: 0 }
+        PacketFields { hop_limit, dscp, ecn: Ecn::NotEct, flow_label }
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Recovery {
     /// What fast recovery without SACK adds to the window (RFC 5681 §3.2 steps 3 to 6); negative
     /// while partial ACKs deflate it (RFC 6582 §3.2 step 3).
     inflation: i64,
+    /// How many more duplicate ACKs what is in flight can cause.
+    duplicates_expected: u32,
     /// Bytes sent beyond the window on the first two duplicate ACKs (RFC 3042); no part of
     /// FlightSize.
     limited_transmit: u32,
@@ -91,6 +93,7 @@ impl Recovery {
             recover: initial_sequence,
             duplicate_acks: 0,
             inflation: 0,
+            duplicates_expected: 0,
             limited_transmit: 0,
             limited_to: initial_sequence,
             backoff: 0,
@@ -149,6 +152,8 @@ impl Recovery {
         let removed = self.board.acknowledge(ack.ack);
         self.board.release(spare);
         let mut acked = Acked { bytes: removed.bytes, ..Acked::default() };
+        // RFC 6675 §2: with SACK, whatever brings new blocks.
+        let tells_of_a_duplicate = if self.sack { newly_sacked > 0 } else { ack.duplicate };
 
         if removed.bytes > 0 {
             // Karn: what was sent again is measured by the timestamp or not at all
@@ -162,7 +167,7 @@ impl Recovery {
             // `recover` counts, so it stays one behind.
             self.recover = self.recover.max(ack.ack - 1);
             self.limited_to = self.limited_to.max(ack.ack);
-        } else if if self.sack { newly_sacked > 0 } else { ack.duplicate } {
+        } else if tells_of_a_duplicate {
             self.duplicate_acks = self.duplicate_acks.saturating_add(1);
         }
 
@@ -250,6 +255,7 @@ impl Recovery {
             acked.lost = marked.map(|range| (LossReason::DuplicateAcks, range));
         }
         if !self.sack {
+            self.expect_duplicates();
             // RFC 5681 §3.2 step 3.
             self.inflation = i64::from(DUPLICATE_THRESHOLD * self.segment_size);
         }
@@ -276,12 +282,20 @@ impl Recovery {
             if acked.bytes >= self.segment_size {
                 self.inflation += i64::from(self.segment_size);
             }
+            self.expect_duplicates();
             self.partial_ack(acked);
         } else if ack.duplicate {
-            // RFC 5681 §3.2 step 4; bounded, since more duplicates than segments are forged.
-            let bound = i64::from(self.board.outstanding());
-            self.inflation = (self.inflation + i64::from(self.segment_size)).min(bound);
+            // RFC 5681 §3.2 step 4; as often as segments were in flight, since further duplicates
+            // are forged.
+            if self.duplicates_expected > 0 {
+                self.duplicates_expected -= 1;
+                self.inflation += i64::from(self.segment_size);
+            }
         }
+    }
+
+    fn expect_duplicates(&mut self) {
+        self.duplicates_expected = self.board.outstanding().div_ceil(self.segment_size);
     }
 
     fn partial_ack(&mut self, acked: &mut Acked) {

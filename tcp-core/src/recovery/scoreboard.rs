@@ -1,6 +1,7 @@
 //! What has been sent and not been acknowledged yet: in order of sequence, with its fate.
 //!
-//! Sums are kept, never recounted. All marking is amortised over what an ACK says.
+//! Sums are kept, never recounted. What an ACK newly says is marked once; blocks that it repeats are
+//! walked over again.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -36,7 +37,7 @@ pub(crate) struct Removed {
     /// When the oldest range was sent that this ACK is the first to acknowledge; none if one of
     /// the ranges was sent more than once.
     pub(crate) first_sent: Option<Instant>,
-    /// The last transmission of a range that had been sent more than once.
+    /// Whether one of the ranges had been sent more than once.
     pub(crate) retransmitted: bool,
 }
 

@@ -66,15 +66,17 @@ impl Tcb {
         if advanced > 0 {
             self.release(cx, segment.ack, advanced);
         }
+        let was_closed = self.snd.wnd == 0;
         if self.snd.may_update_window(segment.seq, segment.ack) {
             self.snd.update_window(window, segment.seq, segment.ack);
         }
-        if self.snd.window_edge().before(self.snd.nxt) {
+        if self.snd.window_edge().before(self.snd.nxt) && !self.application.released {
             // The window has shrunk below what was sent: what stays unacknowledged beyond it is no
-            // sign that the peer is dead, while it speaks (RFC 9293 §3.8.6, SHLD-17).
+            // sign that the peer is dead, while it speaks (RFC 9293 §3.8.6, SHLD-17). Nobody waits
+            // for an orphan (RFC 6429 §4).
             self.retries = 0;
         }
-        self.after_ack(cx, advanced > 0, acked.keep_timer);
+        self.after_ack(cx, advanced > 0, acked.keep_timer, was_closed);
         self.fin_acknowledged(cx)
     }
 
@@ -148,11 +150,18 @@ impl Tcb {
     }
 
     /// The timers that an ACK moves (RFC 6298 §5.2, §5.3).
-    fn after_ack(&mut self, cx: &Cx<'_>, progress: bool, keep_timer: bool) {
+    fn after_ack(&mut self, cx: &Cx<'_>, progress: bool, keep_timer: bool, was_closed: bool) {
         let now = cx.now;
-        if self.snd.wnd > 0 && self.timers.is_armed(TimerKind::Persist) {
+        // The timer that overrides silly-window avoidance is not put off by what the peer says in the
+        // meantime.
+        let silly = !was_closed && self.recovery.outstanding() == 0 && self.has_unsent();
+        if self.snd.wnd > 0 && !silly && self.timers.is_armed(TimerKind::Persist) {
             // The window is open again (trap 61: only the probes' back-off ends with it).
-            self.timers.disarm(TimerKind::Persist);
+            if self.recovery.outstanding() > 0 {
+                self.resume_retransmission(now);
+            } else {
+                self.timers.disarm(TimerKind::Persist);
+            }
             self.persist_backoff = 0;
         }
         if self.snd.wnd == 0 && (self.recovery.outstanding() > 0 || self.has_unsent()) {

@@ -23,6 +23,13 @@ impl Clock {
         self.offset.wrapping_add((now.as_nanos() / 1_000_000) as u32)
     }
 
+    /// The flow label of the connection's IPv6 packets: one value, hard to guess (RFC 6437 §3), and
+    /// the same from the SYN-ACK to TIME-WAIT.
+    pub(crate) fn flow_label(&self) -> u32 {
+        // Not the offset itself, which anybody can read off a timestamp.
+        (self.offset ^ self.offset.rotate_left(13)) & 0xf_ffff
+    }
+
     /// The round trip that an echoed value tells; none for a value we cannot have sent
     /// (requirement 7323-RTT4).
     pub(crate) fn round_trip(&self, now: Instant, echo: u32) -> Option<Duration> {

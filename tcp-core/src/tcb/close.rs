@@ -47,6 +47,9 @@ impl Tcb {
         self.application.read_shut = true;
         let unread = self.receive.readable();
         self.receive.skip(cx.pool, unread);
+        if unread > 0 && self.state.can_receive() && self.rcv.wants_update(0) {
+            self.acknowledge_at_once(SendReason::WindowUpdate);
+        }
         self.wake_reader();
     }
 
@@ -68,8 +71,9 @@ impl Tcb {
             return self.abort(cx);
         }
         if self.state == State::SynSent {
-            // RFC 9293 §3.10.4: the connection is deleted.
-            self.end(cx, Trigger::Close, CloseReason::Finished);
+            // RFC 9293 §3.10.4: the connection is deleted, and what was written is lost.
+            let reason = if self.send.is_empty() { CloseReason::Finished } else { CloseReason::Aborted };
+            self.end(cx, Trigger::Close, reason);
             return None;
         }
         self.shutdown_read(cx);

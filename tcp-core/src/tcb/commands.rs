@@ -105,7 +105,7 @@ impl Tcb {
         // Half of the mark, so that the application does not write in crumbs here either.
         let unsent_is_low =
             self.config.unsent_low_water.is_none_or(|mark| 2 * self.unsent() < u64::from(mark.max(1)));
-        if free >= limit / 3 && unsent_is_low {
+        if free >= (limit / 3).max(1) && unsent_is_low {
             self.application.write_blocked = false;
             self.raise(Event::WRITABLE);
         }
@@ -255,6 +255,9 @@ impl Tcb {
         self.rcv.limit = self.rcv.limit.clamp(receive.initial, receive.max);
         self.application.send_limit = self.application.send_limit.clamp(send.initial, send.max);
         self.wake_writer();
+        if self.state.can_receive() && self.rcv.wants_update(self.receive.readable()) {
+            self.acknowledge_at_once(SendReason::WindowUpdate);
+        }
         if self.receive.readable() > 0 && self.reading_is_worthwhile() {
             self.wake_reader();
         }

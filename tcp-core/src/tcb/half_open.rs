@@ -5,8 +5,9 @@
 
 use super::Clock;
 use super::negotiate::{Negotiated, Offer};
+use super::rcv::TS_RECENT_LIFETIME;
 use super::reset::Reset;
-use crate::config::ConnConfig;
+use crate::config::{ConnConfig, MissingTimestamp, Retries};
 use crate::wire::{Flags, Options, Segment, Timestamps};
 use crate::{DropReason, Duration, FourTuple, Instant, SendReason, SeqNumber};
 
@@ -89,7 +90,7 @@ impl HalfOpen {
     }
 
     /// Takes a segment of this connection's peer.
-    pub(crate) fn on_segment(&mut self, segment: &Segment<'_>, config: &ConnConfig) -> Verdict {
+    pub(crate) fn on_segment(&mut self, now: Instant, segment: &Segment<'_>, config: &ConnConfig) -> Verdict {
         let next = self.irs + 1;
         let window = u32::from(self.window);
         if segment.flags.rst() {
@@ -114,8 +115,12 @@ impl HalfOpen {
         if !segment.flags.ack() {
             return Verdict::Drop(DropReason::NoAck);
         }
-        if self.is_old(segment) {
+        if self.is_old(now, segment) {
             return self.challenge(DropReason::OldTimestamp, config);
+        }
+        let missing = self.negotiated.timestamp.is_some() && segment.options.timestamps.is_none();
+        if missing && config.missing_timestamp == MissingTimestamp::Drop {
+            return Verdict::Drop(DropReason::NoTimestamp);
         }
         if !in_window(segment, next, window) {
             return self.challenge(DropReason::OutOfWindow, config);
@@ -131,7 +136,10 @@ impl HalfOpen {
     }
 
     /// PAWS (RFC 7323 §5.3 R1).
-    fn is_old(&self, segment: &Segment<'_>) -> bool {
+    fn is_old(&self, now: Instant, segment: &Segment<'_>) -> bool {
+        if now - self.sent_at > TS_RECENT_LIFETIME {
+            return false;
+        }
         match (self.negotiated.timestamp, segment.options.timestamps) {
             (Some(recent), Some(timestamps)) => (timestamps.value.wrapping_sub(recent) as i32) < 0,
             _ => false,
@@ -139,7 +147,7 @@ impl HalfOpen {
     }
 
     fn challenge(&mut self, reason: DropReason, config: &ConnConfig) -> Verdict {
-        if u32::from(self.challenges) >= config.challenge_acks.count {
+        if u32::from(self.challenges) >= config.challenge_acks.count.min(u32::from(u8::MAX)) {
             return Verdict::Drop(reason);
         }
         self.challenges = self.challenges.saturating_add(1);
@@ -151,7 +159,8 @@ impl HalfOpen {
         if now < self.deadline {
             return Timeout::NotYet;
         }
-        if self.retransmissions >= config.retries.syn_ack {
+        let allowed = config.retries.syn_ack;
+        if allowed != Retries::NEVER && self.retransmissions >= allowed {
             return Timeout::Forget;
         }
         self.retransmissions = self.retransmissions.saturating_add(1);

@@ -57,7 +57,7 @@ impl Tcb {
         self.apply(now, &negotiated);
     }
 
-    /// A SYN-ACK may carry data and FIN (RFC 9293 §3.10.7.3: "continue at the sixth step").
+    /// A SYN-ACK may carry data (RFC 9293 §3.10.7.3: "continue at the sixth step").
     fn after_syn_ack(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>) {
         let rest = Segment { seq: segment.seq + 1, ..*segment };
         if rest.payload.is_empty() {

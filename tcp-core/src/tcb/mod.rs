@@ -123,6 +123,16 @@ pub(crate) struct Tcb {
     meter: Meter,
 }
 
+/// What the application has asked for before there was a peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Early {
+    /// A write was refused: WRITABLE is owed.
+    pub(crate) write_blocked: bool,
+    pub(crate) corked: bool,
+    pub(crate) read_shut: bool,
+    pub(crate) write_shut: bool,
+}
+
 /// How the connection was opened (RFC 9293 MUST-11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Opening {
@@ -242,17 +252,23 @@ impl Tcb {
         half_open: &HalfOpen,
         tuple: FourTuple,
         config: Arc<ConnConfig>,
-        write_blocked: bool,
+        early: Early,
     ) -> Self {
         let HalfOpen { irs, iss, negotiated, clock, window, sent_at, retransmissions, .. } = *half_open;
         let mut tcb = Self::new(now, tuple, config, iss, clock, Opening::Passive);
         tcb.state = State::SynReceived;
+        let Early { write_blocked, corked, read_shut, write_shut } = early;
         tcb.application.write_blocked = write_blocked;
+        tcb.application.corked = corked;
+        tcb.application.read_shut = read_shut;
+        if write_shut {
+            tcb.snd.fin = Fin::Queued;
+        }
         tcb.handshake = Handshake { send_due: false, sent_at: Some(sent_at), retransmissions };
         tcb.snd.nxt = iss + 1;
         tcb.rcv.synchronize(irs);
         tcb.rcv.edge = tcb.rcv.nxt + u32::from(window);
-        tcb.apply(now, &negotiated);
+        tcb.apply(sent_at, &negotiated);
         tcb
     }
 

@@ -191,7 +191,7 @@ impl Tcb {
         // each part (trap 62).
         let urgent = self.snd.urgent_to.is_some_and(|to| to > self.next_offset());
         let segments = if urgent { 1 } else { room.segments };
-        let most = full.saturating_mul(segments).min(buffer).min(u32::from(u16::MAX) - 120);
+        let most = full.saturating_mul(segments).min(buffer).min((u32::from(u16::MAX) - 120).max(full));
         let mut length = unsent.min(usable).min(allowance).min(most);
         if length >= full {
             // The rest is judged by itself.
@@ -374,8 +374,7 @@ impl Tcb {
             hop_limit: self.config.hop_limit,
             dscp: self.config.dscp,
             ecn: Ecn::NotEct,
-            // One value per connection, hard to guess (RFC 6437 §3): the ISN's high bits are.
-            flow_label: self.snd.iss.0 >> 12,
+            flow_label: self.clock.flow_label(),
         }
     }
 

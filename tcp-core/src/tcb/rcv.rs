@@ -71,7 +71,7 @@ pub(crate) struct Advertised {
 }
 
 /// RFC 7323 §5.5: a timestamp of a connection idle for longer says nothing.
-const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3_600);
+pub(crate) const TS_RECENT_LIFETIME: Duration = Duration::from_secs(24 * 24 * 3_600);
 
 impl Rcv {
     pub(crate) fn new(now: Instant, limit: &BufferLimit) -> Self {

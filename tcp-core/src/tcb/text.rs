@@ -57,7 +57,9 @@ impl Tcb {
             // What lies beyond the window is trimmed away; the sender must send it again (trap 13).
             self.acknowledge_at_once(SendReason::Ack);
         }
-        self.take_text_of(cx, segment, merged);
+        if self.take_text_of(cx, segment, merged) == Room::None {
+            return Err(Rejected::silently(DropReason::NoRoom));
+        }
         let has_text = !segment.payload.is_empty();
         if self.rcv.fin == Some(self.rcv.nxt) {
             // RFC 5681 §4.2: the hole before a FIN that came too early is filled.
@@ -75,8 +77,8 @@ impl Tcb {
         self.take_text_of(cx, segment, Merged(1));
     }
 
-    fn take_text_of(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, merged: Merged) {
-        let Some((offset, text)) = self.trim(segment) else { return };
+    fn take_text_of(&mut self, cx: &mut Cx<'_>, segment: &Segment<'_>, merged: Merged) -> Room {
+        let Some((offset, text)) = self.trim(segment) else { return Room::Enough };
         let holes_before = self.receive.has_out_of_order();
         let inserted = self.receive.insert(cx.pool, offset, text);
         self.take_urgent_byte();
@@ -105,6 +107,7 @@ impl Tcb {
             }
             self.ack.duplicate(!self.rcv.sack);
         }
+        if inserted.refused.is_some() && inserted.new_bytes == 0 { Room::None } else { Room::Enough }
     }
 
     /// The part of the text that is within the window and before a FIN; with its stream offset. What
@@ -199,6 +202,8 @@ impl Tcb {
         }
         self.rcv.nxt += 1;
         self.rcv.edge = self.rcv.edge.max(self.rcv.nxt);
+        // What arrived ahead of its place, beyond the FIN, belongs to no stream.
+        self.receive.discard_out_of_order(cx.pool);
         self.wake_reader();
         let decision = self.ack.fin_in_order(has_text);
         match self.state {
@@ -223,4 +228,11 @@ impl Tcb {
             }
         }
     }
+}
+
+/// Whether any of a segment's text found room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Enough,
+    None,
 }

@@ -6,10 +6,19 @@ use crate::config::{Keepalive, Retries};
 use crate::recovery::Reneged;
 use crate::{CloseReason, Event, Instant, LossReason, Record, SendReason, SoftError, State, TimerKind};
 
+/// A window that opens and closes in turn must not put off what already waits.
+fn earlier(running: Option<Instant>, at: Instant) -> Instant {
+    running.map_or(at, |running| running.min(at))
+}
+
 impl Tcb {
-    /// Fires every timer that is due. Each is disarmed, or armed for later: this ends.
+    /// Fires every timer that is due, each once; what they arm anew is for the next call.
     pub(crate) fn on_timeout(&mut self, cx: &mut Cx<'_>) -> Option<Reset> {
-        while let Some(kind) = self.timers.take_due(cx.now) {
+        let due = self.timers.take_all_due(cx.now);
+        for kind in due.into_iter().flatten() {
+            if self.state == State::Closed || self.state == State::TimeWait {
+                break;
+            }
             cx.record(&Record::Timer { kind });
             let reset = match kind {
                 TimerKind::Retransmission if self.is_opening() => {
@@ -51,7 +60,7 @@ impl Tcb {
         if self.recovery.outstanding() == 0 {
             return;
         }
-        if self.config.user_timeout.is_none() && self.retries_exhausted(self.data_retries()) {
+        if self.retries_exhausted(self.data_retries()) {
             self.end(cx, Trigger::Abort, self.timeout_reason());
             return;
         }
@@ -80,11 +89,12 @@ impl Tcb {
         }
         // A peer that answers may keep the window closed for ever (MUST-37), but not when nobody
         // waits any more (RFC 6429 §4).
-        let orphan_given_up = self.application.released && self.persist_backoff >= self.config.retries.orphan;
-        if orphan_given_up {
+        let probes_of_orphan = self.config.retries.orphan;
+        let probed_enough = probes_of_orphan != Retries::NEVER && self.persist_backoff >= probes_of_orphan;
+        if self.application.released && probed_enough {
             return self.abort(cx);
         }
-        if self.config.user_timeout.is_none() && self.retries_exhausted(self.data_retries()) {
+        if self.retries_exhausted(self.data_retries()) {
             self.end(cx, Trigger::Abort, self.timeout_reason());
             return None;
         }
@@ -160,12 +170,20 @@ impl Tcb {
         }
         let rto = self.recovery.rto(&self.config.rto);
         let wait = rto.doubled(u32::from(self.persist_backoff)).min(self.config.rto.max);
-        self.timers.arm(TimerKind::Persist, now + wait);
+        let running = self.timers.deadline(TimerKind::Retransmission);
+        self.timers.arm(TimerKind::Persist, earlier(running, now + wait));
+    }
+
+    /// The window is open again over data in flight: retransmission goes on where the probes end.
+    pub(super) fn resume_retransmission(&mut self, now: Instant) {
+        let running = self.timers.deadline(TimerKind::Persist);
+        let at = now + self.recovery.rto(&self.config.rto);
+        self.timers.arm(TimerKind::Retransmission, earlier(running, at));
     }
 
     pub(super) fn arm_keepalive(&mut self, now: Instant) {
         match self.config.keepalive {
-            Some(keepalive) if self.state.is_synchronized() => {
+            Some(keepalive) if self.state.is_synchronized() && self.state != State::TimeWait => {
                 // An old idle connection is not probed many times at once.
                 let at = (self.rcv.last_heard + keepalive.idle).max(now);
                 self.keepalive_probes = 0;
@@ -187,8 +205,14 @@ impl Tcb {
 
     // Counting.
 
+    /// R2. The user timeout, if there is one, decides instead of the count (RFC 9293 §3.8.3); but
+    /// what nobody holds any more ends by whichever comes first.
     fn data_retries(&self) -> u8 {
-        if self.application.released { self.config.retries.orphan } else { self.config.retries.data }
+        match self.config.user_timeout {
+            _ if self.application.released => self.config.retries.orphan,
+            Some(_) => Retries::NEVER,
+            None => self.config.retries.data,
+        }
     }
 
     pub(super) fn retries_exhausted(&self, allowed: u8) -> bool {

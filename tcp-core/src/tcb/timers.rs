@@ -93,6 +93,11 @@ impl Timers {
         })
     }
 
+    /// Takes out all timers that are due at `now`, each once: what they arm anew is for the next call.
+    pub(crate) fn take_all_due(&mut self, now: Instant) -> [Option<TimerKind>; SLOTS.len()] {
+        core::array::from_fn(|_| self.take_due(now))
+    }
+
     /// Nothing is due any more.
     pub(crate) fn clear(&mut self) {
         *self = Self::new();

@@ -34,7 +34,7 @@ pub use options::{
     FastOpenCookie, Granularity, OptionIter, Options, SackBlocks, TcpOption, Timestamps, UserTimeout,
     emit_options,
 };
-pub use packet::{ChecksumPolicy, TcpPacket};
+pub use packet::TcpPacket;
 pub use segment::Segment;
 pub use tcp::{Flags, HEADER_LEN, MAX_OPTIONS_LEN, TcpView};
 pub use text::{ParseSegmentError, SegmentText};

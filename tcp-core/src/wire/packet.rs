@@ -7,16 +7,7 @@ use super::checksum;
 use super::ip::{IpHeader, IpPacket, PROTOCOL_TCP};
 use super::malformed::Malformed;
 use super::segment::Segment;
-
-/// Whether a received checksum is looked at.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum ChecksumPolicy {
-    /// A wrong checksum drops the segment (RFC 9293 §3.1, MUST-3).
-    #[default]
-    Verify,
-    /// The device has verified it, or a capture was taken before the device filled it in.
-    Trust,
-}
+use crate::RxChecksum;
 
 /// A TCP segment and the IP header before it.
 ///
@@ -37,7 +28,7 @@ impl<'a> TcpPacket<'a> {
     /// Whatever makes a receiver drop it: see [`IpPacket::parse`] and [`Segment::parse`]; a wrong
     /// checksum, a fragment, another protocol.
     #[inline]
-    pub fn parse(bytes: &'a [u8], policy: ChecksumPolicy) -> Result<Self, Malformed> {
+    pub fn parse(bytes: &'a [u8], policy: RxChecksum) -> Result<Self, Malformed> {
         Self::from_ip(&IpPacket::parse(bytes)?, policy)
     }
 
@@ -47,15 +38,13 @@ impl<'a> TcpPacket<'a> {
     ///
     /// As [`parse`](Self::parse).
     #[inline]
-    pub fn from_ip(packet: &IpPacket<'a>, policy: ChecksumPolicy) -> Result<Self, Malformed> {
+    pub fn from_ip(packet: &IpPacket<'a>, policy: RxChecksum) -> Result<Self, Malformed> {
         let bytes = packet.whole_payload(PROTOCOL_TCP)?;
         let ip = packet.header;
         // The header is looked at first, so that a segment that is too short has that as its cause.
         let segment = Segment::parse(bytes);
         let cause_is_framing = matches!(segment, Err(Malformed::TooShort | Malformed::DataOffset));
-        if !cause_is_framing
-            && policy == ChecksumPolicy::Verify
-            && !checksum::tcp_is_valid(ip.src, ip.dst, bytes)
+        if !cause_is_framing && policy == RxChecksum::Verify && !checksum::tcp_is_valid(ip.src, ip.dst, bytes)
         {
             return Err(Malformed::Checksum);
         }

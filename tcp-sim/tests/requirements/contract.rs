@@ -3,16 +3,16 @@
 
 use tcp_core::wire::{Segment, checksum};
 use tcp_core::{
-    ConnConfig, Connection, Disposition, DropReason, Duration, Instant, ReadError, Rx, RxChecksum, RxMeta,
-    Seed, SendReason, State, TxChecksum,
+    ConnConfig, Connection, Disposition, DropReason, Duration, Instant, ReadError, Rx, RxMeta, Seed,
+    SendReason, State, TxChecksum,
 };
 use tcp_sim::scripted::{Numbers, Scripted, every_wrap, plain_config};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
-const META: RxMeta = RxMeta {
-    src: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 2)),
-    dst: core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)),
-};
+const META: RxMeta = RxMeta::new(
+    core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 2)),
+    core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, 0, 1)),
+);
 
 /// Choices that are the same in each run.
 struct Choices(u64);
@@ -375,7 +375,7 @@ fn a_merged_segment_counts_as_the_ten_it_was_made_of() {
 
             let mut at_once = Scripted::established_with(config, numbers, handshake);
             let bytes = at_once.peer_segment(&merged);
-            let rx = Rx { bytes: &bytes, checksum: RxChecksum::Verify, segment_size: Some(900) };
+            let rx = Rx::new(&bytes).merged_from(900);
             let disposition = at_once.connection.handle_segment(at_once.now, &META, rx);
             assert_eq!(disposition, Disposition::Taken);
             at_once.drain();
@@ -449,10 +449,10 @@ fn a_checksum_that_the_device_looks_after_is_left_to_it() {
         let mut test = Scripted::established(plain_config(), numbers);
         let mut bytes = test.peer_segment("[P.] seq 5001:5011 ack 101 len 10");
         bytes[16] ^= 0xff;
-        let rx = Rx { bytes: &bytes, checksum: RxChecksum::Verify, segment_size: None };
+        let rx = Rx::new(&bytes);
         let disposition = test.connection.handle_segment(test.now, &META, rx);
         assert_eq!(disposition, Disposition::Dropped(DropReason::Checksum));
-        let rx = Rx { checksum: RxChecksum::Verified, ..rx };
+        let rx = rx.verified();
         assert_eq!(test.connection.handle_segment(test.now, &META, rx), Disposition::Taken);
         test.expect_data(5_001, 5_011);
 

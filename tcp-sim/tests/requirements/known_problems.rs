@@ -326,7 +326,7 @@ fn no_packet_is_larger_than_the_mtu_with_any_options() {
         }
         let line = format!("[.] seq {} ack 101 <TS 8 1000000> len 10", 5_101 + 100 * holes);
         let bytes = test.peer_segment(&line);
-        let meta = tcp_core::RxMeta { src: "10.0.0.2".parse().unwrap(), dst: "10.0.0.1".parse().unwrap() };
+        let meta = tcp_core::RxMeta::new("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
         test.connection.handle_segment(test.now, &meta, tcp_core::Rx::new(&bytes));
     }
     assert!(lengths.contains(&1_040), "full segments fill it: {lengths:?}");

@@ -3,6 +3,7 @@
 
 mod blind_attacks;
 mod contract;
+mod corners;
 mod ends;
 mod event_closed_listen;
 mod event_sequence;

@@ -157,7 +157,7 @@ fn small_segments_count_as_well_as_bytes() {
 #[test]
 fn an_owed_ack_outlives_a_device_without_room() {
     let mut test = Scripted::established(plain_config(), Numbers::default());
-    let meta = tcp_core::RxMeta { src: "10.0.0.2".parse().unwrap(), dst: "10.0.0.1".parse().unwrap() };
+    let meta = tcp_core::RxMeta::new("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
     for line in ["[.] seq 5001 ack 101 len 100", "[.] seq 5101 ack 101 len 100"] {
         let bytes = test.peer_segment(line);
         test.connection.handle_segment(test.now, &meta, tcp_core::Rx::new(&bytes));

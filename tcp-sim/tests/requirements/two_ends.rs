@@ -244,7 +244,7 @@ fn a_middlebox_that_answers_every_ack_with_a_wrong_rst_is_not_fought() {
         let seq = first + ahead;
         let text = format!("{b} > {a} [R] seq {} win 0", seq.0);
         let rst: tcp_core::wire::SegmentText = text.parse().expect("a line");
-        let meta = tcp_core::RxMeta { src: b.ip(), dst: a.ip() };
+        let meta = tcp_core::RxMeta::new(b.ip(), a.ip());
         let bytes = rst.to_bytes();
         ends.ends[0].handle_segment(ends.now, &meta, &bytes[..]);
         let before = ends.sent[0].len();

@@ -238,7 +238,7 @@ fn strip(from: &mut Connection, to: &mut Connection, now: Instant) {
         let mut bytes = vec![0; sent.len];
         segment.emit(&mut bytes).expect("it works here");
         checksum::fill_tcp(sent.src, sent.dst, &mut bytes);
-        to.handle_segment(now, &RxMeta { src: sent.src, dst: sent.dst }, &bytes[..]);
+        to.handle_segment(now, &RxMeta::new(sent.src, sent.dst), &bytes[..]);
     }
 }
 

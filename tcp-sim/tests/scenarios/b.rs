@@ -417,7 +417,7 @@ fn b21_a_rst_while_idle_is_one_event_and_then_the_reason() {
         let mut test = Scripted::established(plain_config(), numbers);
         test.advance(Duration::from_secs(100));
         let bytes = test.peer_segment("[R] seq 5001");
-        let meta = tcp_core::RxMeta { src: "10.0.0.2".parse().unwrap(), dst: "10.0.0.1".parse().unwrap() };
+        let meta = tcp_core::RxMeta::new("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
         test.connection.handle_segment(test.now, &meta, &bytes[..]);
         assert_eq!(test.connection.poll_event(), Some(Event::CLOSED | Event::READABLE));
         assert_eq!(test.connection.poll_event(), None);

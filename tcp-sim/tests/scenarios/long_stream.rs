@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tcp_core::{
-    BufferLimit, ConnConfig, Connection, Duration, Instant, ReadError, Rx, RxChecksum, Seed, TxCaps,
-    TxChecksum, WriteError,
+    BufferLimit, ConnConfig, Connection, Duration, Instant, ReadError, Rx, Seed, TxCaps, TxChecksum,
+    WriteError,
 };
 
 /// More than 2³² bytes.
@@ -113,7 +113,7 @@ impl Transfer {
 }
 
 fn verified(bytes: &[u8]) -> Rx<'_> {
-    Rx { bytes, checksum: RxChecksum::Verified, segment_size: None }
+    Rx::new(bytes).verified()
 }
 
 fn more_than_four_gigabytes(sack: bool) {

@@ -40,6 +40,7 @@ fn everywhere(script: impl Fn(HalfOpen, &ConnConfig)) {
     }
 }
 
+const NOW: Instant = Instant::from_secs(1);
 const ACK: Flags = Flags::ACK;
 const SYN: Flags = Flags::SYN;
 const RST: Flags = Flags::RST;
@@ -53,7 +54,7 @@ fn b18_the_syn_again_gets_the_same_syn_ack() {
         let before = half_open;
         for _ in 0..100 {
             let again = syn(half_open.irs.0, Options::NONE);
-            assert_eq!(half_open.on_segment(&again, config), Verdict::SynAck);
+            assert_eq!(half_open.on_segment(NOW, &again, config), Verdict::SynAck);
             assert_eq!(half_open.syn_ack(Instant::from_secs(1), &tuple()), first);
         }
         assert_eq!(half_open, before, "neither the timer nor the retries are touched");
@@ -65,7 +66,8 @@ fn b18_another_syn_is_challenged_within_a_limit_and_never_taken() {
     everywhere(|mut half_open, config| {
         let iss = half_open.iss;
         for (index, offset) in [1, 2, 500, 1 << 30, u32::MAX].into_iter().cycle().take(50).enumerate() {
-            let verdict = half_open.on_segment(&segment(&half_open.clone(), SYN, offset, 0, b""), config);
+            let verdict =
+                half_open.on_segment(NOW, &segment(&half_open.clone(), SYN, offset, 0, b""), config);
             let expected = match index < 10 {
                 true => Verdict::Challenge(DropReason::SynChallenged),
                 false => Verdict::Drop(DropReason::SynChallenged),
@@ -76,7 +78,7 @@ fn b18_another_syn_is_challenged_within_a_limit_and_never_taken() {
         assert_eq!((challenge.seq, challenge.ack, challenge.flags), (iss + 1, half_open.irs + 1, ACK));
         // The client's own handshake goes on.
         let third = segment(&half_open.clone(), ACK, 1, 1, b"");
-        assert_eq!(half_open.on_segment(&third, config), Verdict::Promote);
+        assert_eq!(half_open.on_segment(NOW, &third, config), Verdict::Promote);
     });
 }
 
@@ -87,18 +89,18 @@ fn b1_the_third_segment_promotes_with_data_or_without() {
             [(ACK, &b""[..]), (ACK, b"data"), (ACK.union(Flags::FIN), b"data"), (ACK.union(Flags::PSH), b"x")]
         {
             let third = segment(&half_open, flags, 1, 1, payload);
-            assert_eq!(half_open.clone().on_segment(&third, config), Verdict::Promote);
+            assert_eq!(half_open.clone().on_segment(NOW, &third, config), Verdict::Promote);
         }
         // Data may overtake the bare ACK.
         let later = segment(&half_open, ACK, 1_001, 1, b"data");
-        assert_eq!(half_open.clone().on_segment(&later, config), Verdict::Promote);
+        assert_eq!(half_open.clone().on_segment(NOW, &later, config), Verdict::Promote);
     });
 }
 
 #[test]
 fn b7_an_exact_rst_forgets_and_no_other() {
     everywhere(|half_open, config| {
-        let verdict = |seq| half_open.clone().on_segment(&segment(&half_open, RST, seq, 0, b""), config);
+        let verdict = |seq| half_open.clone().on_segment(NOW, &segment(&half_open, RST, seq, 0, b""), config);
         assert_eq!(verdict(1), Verdict::Forget);
         assert_eq!(verdict(2), Verdict::Challenge(DropReason::ResetChallenged));
         assert_eq!(verdict(65_535), Verdict::Challenge(DropReason::ResetChallenged));
@@ -113,7 +115,7 @@ fn an_ack_of_what_was_never_sent_is_reset() {
     everywhere(|half_open, config| {
         for ack in [0, 2, 1_000, 1 << 31] {
             let wrong = segment(&half_open, ACK, 1, ack, b"");
-            let Verdict::Reset(reset) = half_open.clone().on_segment(&wrong, config) else {
+            let Verdict::Reset(reset) = half_open.clone().on_segment(NOW, &wrong, config) else {
                 panic!("ACK {ack} was taken")
             };
             assert_eq!((reset.seq, reset.ack), (half_open.iss + ack, None));
@@ -125,7 +127,7 @@ fn an_ack_of_what_was_never_sent_is_reset() {
 fn what_is_out_of_the_window_or_has_no_ack_promotes_nothing() {
     everywhere(|half_open, config| {
         let take =
-            |flags, seq| half_open.clone().on_segment(&segment(&half_open, flags, seq, 1, b"x"), config);
+            |flags, seq| half_open.clone().on_segment(NOW, &segment(&half_open, flags, seq, 1, b"x"), config);
         assert_eq!(take(ACK, 70_000), Verdict::Challenge(DropReason::OutOfWindow));
         assert_eq!(take(ACK, u32::MAX), Verdict::Challenge(DropReason::OutOfWindow));
         assert_eq!(take(Flags::PSH, 1), Verdict::Drop(DropReason::NoAck));
@@ -143,9 +145,9 @@ fn an_old_timestamp_promotes_nothing() {
         let old = with(at(recent.wrapping_sub(1)));
         let (same, later) = (with(at(recent)), with(at(recent.wrapping_add(1))));
         let before = half_open;
-        assert_eq!(half_open.on_segment(&old, &config), Verdict::Challenge(DropReason::OldTimestamp));
+        assert_eq!(half_open.on_segment(NOW, &old, &config), Verdict::Challenge(DropReason::OldTimestamp));
         for segment in [same, later] {
-            assert_eq!(before.clone().on_segment(&segment, &config), Verdict::Promote);
+            assert_eq!(before.clone().on_segment(NOW, &segment, &config), Verdict::Promote);
         }
     }
 }

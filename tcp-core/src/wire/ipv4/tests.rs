@@ -1,5 +1,6 @@
 use super::*;
-use crate::wire::{ChecksumPolicy, PROTOCOL_TCP, Segment, TcpPacket};
+use crate::RxChecksum;
+use crate::wire::{PROTOCOL_TCP, Segment, TcpPacket};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -149,16 +150,16 @@ fn a2_one_wrong_bit_anywhere_drops_the_packet() {
     let sent = TcpPacket { ip, segment: Segment { payload: b"data", ..Segment::default() } };
     let mut bytes = [0; 44];
     assert_eq!(sent.emit(&mut bytes), Some(sent.len()));
-    assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Verify), Ok(sent));
+    assert_eq!(TcpPacket::parse(&bytes, RxChecksum::Verify), Ok(sent));
     for bit in 0..8 * bytes.len() {
         let mut bytes = bytes;
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let read = TcpPacket::parse(&bytes, ChecksumPolicy::Verify);
+        let read = TcpPacket::parse(&bytes, RxChecksum::Verify);
         assert!(read.is_err(), "bit {bit}");
         // Behind the data offset, nothing but the checksum tells.
         if bit >= 8 * 33 {
             assert_eq!(read, Err(Malformed::Checksum));
-            assert!(TcpPacket::parse(&bytes, ChecksumPolicy::Trust).is_ok(), "bit {bit}");
+            assert!(TcpPacket::parse(&bytes, RxChecksum::Verified).is_ok(), "bit {bit}");
         }
     }
 }
@@ -167,15 +168,15 @@ fn a2_one_wrong_bit_anywhere_drops_the_packet() {
 fn a2_a_segment_that_has_no_sound_header_has_that_as_its_cause() {
     for (len, cause) in [(19, Malformed::TooShort), (20, Malformed::DataOffset)] {
         let bytes = packet(&[0x11; 20][..len]);
-        assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Verify), Err(cause));
+        assert_eq!(TcpPacket::parse(&bytes, RxChecksum::Verify), Err(cause));
     }
     // An option of length 1 and a wrong checksum: the bytes are not the sender's.
     let mut segment = [1; 24];
     segment[12] = 0x60;
     segment[20] = 8;
     let bytes = packet(&segment);
-    assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Verify), Err(Malformed::Checksum));
-    assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Trust), Err(Malformed::OptionLength));
+    assert_eq!(TcpPacket::parse(&bytes, RxChecksum::Verify), Err(Malformed::Checksum));
+    assert_eq!(TcpPacket::parse(&bytes, RxChecksum::Verified), Err(Malformed::OptionLength));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 use super::*;
-use crate::wire::{ChecksumPolicy, PROTOCOL_TCP, Segment, TcpPacket, checksum};
+use crate::RxChecksum;
+use crate::wire::{PROTOCOL_TCP, Segment, TcpPacket, checksum};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -157,7 +158,7 @@ fn the_pseudo_header_has_the_protocol_behind_all_extension_headers() {
     Ipv6Header { next_header: 60, ..header() }.emit(32, &mut bytes).unwrap();
     bytes.extend([6, 0, 1, 4, 0, 0, 0, 0]);
     bytes.extend(tcp);
-    assert_eq!(TcpPacket::parse(&bytes, ChecksumPolicy::Verify).unwrap().segment, segment);
+    assert_eq!(TcpPacket::parse(&bytes, RxChecksum::Verify).unwrap().segment, segment);
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 use super::*;
+use crate::RxChecksum;
 use crate::wire::options::tests::any_option_bytes;
 use crate::wire::segment::tests::any_segment;
-use crate::wire::{ChecksumPolicy, IpHeader, TcpPacket, TcpView};
+use crate::wire::{IpHeader, TcpPacket, TcpView};
 use proptest::prelude::*;
 use std::format;
 use std::string::ToString;
@@ -43,7 +44,7 @@ fn a_packet_prints_addresses_and_ports() {
         assert_eq!(text.endpoints().unwrap().0.port(), 40001);
         let mut buf = [0; 200];
         let len = packet.emit(&mut buf).unwrap();
-        assert_eq!(TcpPacket::parse(&buf[..len], ChecksumPolicy::Verify), Ok(packet));
+        assert_eq!(TcpPacket::parse(&buf[..len], RxChecksum::Verify), Ok(packet));
         assert!(checksum::tcp_is_valid(src, dst, &text.to_bytes()));
     }
 }
