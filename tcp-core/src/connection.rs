@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::buffer::Pool;
 use crate::config::LEAST_MTU;
 use crate::recovery::SpareRings;
-use crate::tcb::{Cx, Early, HalfOpen, More, Tcb, TimeWait};
+use crate::tcb::{Clock, Cx, Early, HalfOpen, More, Tcb, TimeWait};
 use crate::wire::{IcmpKind, Segment};
 use crate::{
     CloseReason, ConfigError, ConnConfig, ConnStats, ConnectError, DropCounters, FourTuple, Instant,
@@ -125,7 +125,8 @@ enum Phase {
 #[derive(Clone, Debug)]
 struct Reply {
     tuple: FourTuple,
-    flow_label: u32,
+    /// The clock of the connection it speaks for, if there is one.
+    clock: Option<Clock>,
     segment: Segment<'static>,
     reason: SendReason,
 }

@@ -292,12 +292,12 @@ impl<O: Observer> Connection<O> {
             // The end of the connection is worth more than the last of so many answers.
             self.replies.pop_back();
         }
-        let flow_label = match &self.phase {
-            Phase::HalfOpen { half_open, .. } => half_open.clock.flow_label(),
-            Phase::Open { tcb, .. } => tcb.packet_fields().flow_label,
-            Phase::Listen { .. } | Phase::Closed { .. } => 0,
+        let clock = match &self.phase {
+            Phase::HalfOpen { half_open, .. } => Some(half_open.clock),
+            Phase::Open { tcb, .. } => Some(tcb.clock()),
+            Phase::Listen { .. } | Phase::Closed { .. } => None,
         };
-        self.replies.push_back(Reply { tuple, flow_label, segment, reason });
+        self.replies.push_back(Reply { tuple, clock, segment, reason });
     }
 
     pub(super) fn secrets(&self, tuple: &FourTuple) -> (SeqNumber, Clock) {

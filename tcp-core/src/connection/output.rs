@@ -6,7 +6,7 @@ use core::net::IpAddr;
 
 use super::{Connection, Phase, Reply, context};
 use crate::tcb::{PacketFields, TxCaps, write_packet};
-use crate::wire::Ecn;
+use crate::wire::{Ecn, Segment};
 use crate::{Event, FourTuple, Instant, Observer, SendReason};
 
 /// A segment for the device.
@@ -52,8 +52,8 @@ impl<O: Observer> Connection<O> {
     pub fn poll_transmit(&mut self, now: Instant, caps: &TxCaps, buf: &mut [u8]) -> Option<Transmit> {
         let now = self.advance(now);
         if let Some(reply) = self.replies.front() {
-            let fields = self.reply_fields(reply.flow_label);
-            let len = write_packet(caps, &reply.tuple, fields, &reply.segment, 0, buf, |_| {})?;
+            let fields = self.reply_fields(reply.clock.map_or(0, |clock| clock.flow_label()));
+            let len = write_packet(caps, &reply.tuple, fields, &reply.stamped(now), 0, buf, |_| {})?;
             let Reply { tuple, reason, .. } = self.replies.pop_front()?;
             return Some(transmit(&tuple, fields, len, (None, 1), reason));
         }
@@ -82,6 +82,20 @@ impl<O: Observer> Connection<O> {
     fn reply_fields(&self, flow_label: u32) -> PacketFields {
         let (hop_limit, dscp) = (self.config.hop_limit, self.config.dscp);
         PacketFields { hop_limit, dscp, ecn: Ecn::NotEct, flow_label }
+    }
+}
+
+impl Reply {
+    /// The segment with the time at which it leaves, however long it has waited: a timestamp tells
+    /// the peer what is old. The RST of no connection has none of its own (RFC 7323 §5.2).
+    fn stamped(&self, now: Instant) -> Segment<'static> {
+        let mut segment = self.segment;
+        if let (Some(clock), Some(timestamps)) = (&self.clock, &mut segment.options.timestamps) {
+            if self.reason != SendReason::Refuse {
+                timestamps.value = clock.value(now);
+            }
+        }
+        segment
     }
 }
 

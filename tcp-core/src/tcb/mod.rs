@@ -353,6 +353,10 @@ impl Tcb {
         self.application.icmp
     }
 
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
         self.timers.next()
     }

@@ -391,3 +391,17 @@ fn all_packets_of_a_connection_have_one_flow_label() {
         assert!(labels.iter().all(|label| *label == labels[0]), "{labels:x?}");
     }
 }
+
+// req: 7323-RTT1
+#[test]
+fn an_answer_carries_the_time_at_which_it_leaves() {
+    let mut config = ConnConfig::default();
+    config.replay.timestamp_offset = Some(0);
+    let mut test = Scripted::listening(config, Numbers::default());
+    let syn = test.peer_segment("[S] seq 5000 <mss 1000,TS 7 0>");
+    let meta = RxMeta::new("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
+    test.connection.handle_segment(test.now, &meta, Rx::new(&syn));
+    test.now += MS(500);
+    test.drain();
+    test.expect("[S.] seq 100 ack 5001 <mss 1460,TS 1000500 7>");
+}
