@@ -4,9 +4,8 @@
 //! decision per drain, except for what the peer must count one by one: duplicate ACKs without
 //! SACK, and D-SACKs.
 
-use alloc::vec::Vec;
-
 use crate::config::AckConfig;
+use crate::wire::SackBlocks;
 use crate::{Duration, Instant, SendReason, SeqRange};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,7 +23,7 @@ pub(crate) struct Acknowledge {
     delay: Duration,
     last_data: Option<Instant>,
     /// Duplicates to report, the oldest first (RFC 2883).
-    dsacks: Vec<SeqRange>,
+    dsacks: SackBlocks,
 }
 
 /// How the application talks.
@@ -49,8 +48,6 @@ pub(crate) enum Decision {
 const EVERY: u16 = 2;
 /// More copies of one ACK than this tell the peer nothing: three cause the retransmission.
 const MAX_REPEATS: u8 = 16;
-/// D-SACKs that can wait; the blocks of a duplicate that finds no place go unreported.
-const MAX_DSACKS: usize = 4;
 
 impl Acknowledge {
     pub(crate) fn new(config: &AckConfig) -> Self {
@@ -62,7 +59,7 @@ impl Acknowledge {
             pace: Pace::Bulk,
             delay: config.min_delay,
             last_data: None,
-            dsacks: Vec::new(),
+            dsacks: SackBlocks::EMPTY,
         }
     }
 
@@ -130,9 +127,8 @@ impl Acknowledge {
 
     /// A duplicate is to be reported (RFC 2883 §4), by one ACK only.
     pub(crate) fn report_duplicate(&mut self, range: SeqRange) {
-        if self.dsacks.len() < MAX_DSACKS {
-            self.dsacks.push(range);
-        }
+        // One that finds no place goes unreported.
+        self.dsacks.push(range);
     }
 
     pub(crate) fn due(&self) -> Option<SendReason> {
@@ -141,7 +137,7 @@ impl Acknowledge {
 
     /// The D-SACK block of the next segment that leaves.
     pub(crate) fn dsack(&self) -> Option<SeqRange> {
-        self.dsacks.first().copied()
+        self.dsacks.as_slice().first().copied()
     }
 
     pub(crate) fn has_unacknowledged(&self) -> bool {
@@ -157,15 +153,12 @@ impl Acknowledge {
         self.waiting = 0;
         // One whose segment had no place for it goes unreported: output must come to an end.
         if !self.dsacks.is_empty() {
-            self.dsacks.remove(0);
+            self.dsacks = self.dsacks.iter().skip(1).collect();
         }
         if self.repeats > 0 {
             self.repeats -= 1;
         } else if self.dsacks.is_empty() {
             self.due = None;
-        }
-        if self.dsacks.is_empty() && self.dsacks.capacity() > 0 {
-            self.dsacks = Vec::new();
         }
     }
 

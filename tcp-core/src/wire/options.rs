@@ -128,6 +128,13 @@ impl SackBlocks {
     }
 }
 
+/// As equality: what stands beyond the blocks does not count.
+impl core::hash::Hash for SackBlocks {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
 impl PartialEq for SackBlocks {
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()

@@ -1,6 +1,7 @@
 //! The rows of `docs/requirements.md` and `docs/traps.md`, proved on one connection by a peer that is
 //! played by hand, or by a second connection. Each test names its rows in a mark above it.
 
+mod acknowledging;
 mod blind_attacks;
 mod contract;
 mod corners;
@@ -23,6 +24,7 @@ mod linux_timers;
 mod linux_windows;
 mod nagle;
 mod new_reno;
+mod observing;
 mod packets;
 mod path_mtu;
 mod reassembly;
