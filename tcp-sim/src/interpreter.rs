@@ -187,8 +187,11 @@ impl Interpreter {
             }
             Op::Corrupt(side, bit) => {
                 if let Some((since, mut packet)) = self.take(side, bit) {
-                    let bits = packet.len() as u64 * 8;
-                    flip_bit(&mut packet, bit as u64 * 7 % bits.max(1));
+                    // Once only: two bits that flip in the same column pass the checksum.
+                    if TcpPacket::parse(&packet, RxChecksum::Verify).is_ok() {
+                        let bits = packet.len() as u64 * 8;
+                        flip_bit(&mut packet, bit as u64 * 7 % bits.max(1));
+                    }
                     self.put(side, (since, packet));
                 }
             }
