@@ -40,3 +40,32 @@ impl Clock {
         Some(Duration::from_millis(u64::from(ticks.max(1))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // req: IP6-14
+    #[test]
+    fn flow_labels_are_spread_over_their_twenty_bits() {
+        let label = |seed: u32| Clock::new(Instant::ZERO, seed.wrapping_mul(0x9e37_79b9)).flow_label();
+        let ones: u32 = (1..=1_000).map(|seed| label(seed).count_ones()).sum();
+        assert!((9_500..10_500).contains(&ones), "{ones} of 20000 bits are set");
+        assert!((1..=1_000).all(|seed| label(seed) < 1 << 20));
+    }
+
+    // req: 7323-RTT4
+    #[test]
+    fn only_values_that_can_have_been_sent_measure_a_round_trip() {
+        let start = Instant::from_secs(100);
+        let clock = Clock::new(start, 5);
+        let now = start + Duration::from_millis(500);
+        let value = clock.value(now);
+        assert_eq!(clock.round_trip(now, value.wrapping_sub(40)), Some(Duration::from_millis(40)));
+        assert_eq!(clock.round_trip(now, value), Some(Duration::from_millis(1)), "at least a tick");
+        assert_eq!(clock.round_trip(now, value.wrapping_sub(500)), Some(Duration::from_millis(500)));
+        assert_eq!(clock.round_trip(now, value.wrapping_sub(501)), None, "before the connection began");
+        assert_eq!(clock.round_trip(now, value.wrapping_add(1)), None, "from the future");
+        assert_eq!(clock.round_trip(now, 0), None);
+    }
+}

@@ -43,7 +43,7 @@ impl Tcb {
         Ok(taken)
     }
 
-    fn room_to_write(&mut self, wanted: usize) -> Result<usize, WriteError> {
+    fn room_to_write(&self, wanted: usize) -> Result<usize, WriteError> {
         if let Some(reason) = self.application.close_reason {
             return Err(WriteError::Closed(reason));
         }
@@ -54,17 +54,12 @@ impl Tcb {
         if let Some(mark) = self.config.unsent_low_water {
             room = room.min(u64::from(mark.max(1)).saturating_sub(self.unsent()));
         }
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(wanted);
-        if room == 0 && wanted > 0 {
-            self.application.write_blocked = true;
-            return Err(WriteError::Blocked);
-        }
-        Ok(room)
+        Ok(usize::try_from(room).unwrap_or(usize::MAX).min(wanted))
     }
 
     fn written(&mut self, cx: &Cx<'_>, wanted: usize, taken: usize, more: More) -> Result<usize, WriteError> {
         if taken == 0 && wanted > 0 {
-            // The pool has no memory to give.
+            // The buffer has no room, or the pool no memory.
             self.application.write_blocked = true;
             return Err(WriteError::Blocked);
         }

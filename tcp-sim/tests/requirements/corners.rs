@@ -4,7 +4,7 @@
 use tcp_core::wire::IcmpKind;
 use tcp_core::{
     BufferLimit, CloseReason, ConfigError, ConnConfig, ConnectError, Connection, Duration, Event, Instant,
-    Keepalive, Retries, Rx, RxMeta, Seed, SendReason, State, TxCaps, WriteError,
+    Keepalive, Linger, Retries, Rx, RxMeta, Seed, SendReason, State, TxCaps, WriteError,
 };
 use tcp_sim::scripted::{Numbers, Scripted, every_wrap, plain_config};
 
@@ -404,4 +404,19 @@ fn an_answer_carries_the_time_at_which_it_leaves() {
     test.now += MS(500);
     test.drain();
     test.expect("[S.] seq 100 ack 5001 <mss 1460,TS 1000500 7>");
+}
+
+#[test]
+fn e8_lingering_ends_with_a_rst_though_only_the_fin_is_unanswered() {
+    every_wrap(|numbers| {
+        let patient = config(|config| config.linger = Linger::Timeout(SECS(5)));
+        let mut test = Scripted::established(patient, numbers);
+        test.close();
+        test.expect("[F.] seq 101");
+        test.advance(MS(4_999));
+        assert!(test.take_sent().iter().all(|sent| sent.line.starts_with("[F.] seq 101 ")));
+        test.advance(MS(1));
+        test.expect("[R.] seq 102");
+        assert_eq!(test.close_reason(), Some(CloseReason::Aborted));
+    });
 }
