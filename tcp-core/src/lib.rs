@@ -27,12 +27,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Features
+//!
+//! Features never change behaviour. `std` (off by default) converts errors to `std::io::Error`.
+//!
 //! # Where to go
 //!
 //! [`Connection`] is one connection; its documentation names the four kinds of methods and their
 //! order. [`ConnConfig`] is how it behaves, [`Event`] what it tells, [`ConnStats`] what can be seen
-//! of it. [`wire`] reads and writes segments, [`buffer`] holds streams, [`congestion`] decides how
-//! much may be in the network.
+//! of it. [`wire`] reads and writes segments. [`buffer`], which holds streams, and [`congestion`],
+//! which decides how much may be in the network, are public to be read and measured: their interfaces
+//! may still change.
 //!
 //! To read the code, follow one segment in: `connection.rs` hands it to `tcb/input.rs`, which takes
 //! it through the steps of RFC 9293 §3.10.7; and one out: `tcb/output.rs` plans, writes, commits.
