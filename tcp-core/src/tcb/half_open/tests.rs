@@ -201,3 +201,42 @@ fn only_what_the_syn_offered_is_answered() {
 fn the_value_is_small() {
     assert!(size_of::<HalfOpen>() <= 96, "{}", size_of::<HalfOpen>());
 }
+
+// req: 7323-PAWS6
+#[test]
+fn after_24_days_an_older_timestamp_is_no_sign_of_age() {
+    let config = ConnConfig::default();
+    let options = Options { timestamps: Some(Timestamps { value: 1_000, echo: 0 }), ..Options::NONE };
+    let mut half_open = with_options(5_000, options, &config);
+    let mut third = segment(&half_open, ACK, 1, 1, b"");
+    third.options.timestamps = Some(Timestamps { value: 999, echo: 0 });
+    let day = crate::Duration::from_secs(24 * 3_600);
+    assert_eq!(
+        half_open.on_segment(NOW + day * 24, &third, &config),
+        Verdict::Challenge(DropReason::OldTimestamp)
+    );
+    assert_eq!(half_open.on_segment(NOW + day * 25, &third, &config), Verdict::Promote);
+}
+
+// req: 7323-WS7
+#[test]
+fn the_window_of_a_challenge_is_scaled_and_rounded_up() {
+    let config = ConnConfig::default();
+    let options = Options { window_scale: Some(7), ..Options::NONE };
+    let half_open = with_options(5_000, options, &config);
+    assert_eq!(half_open.syn_ack(NOW, &tuple()).window, 65_535);
+    assert_eq!(half_open.negotiated.receive_shift(), 10);
+    assert_eq!(half_open.challenge_ack(NOW, &tuple()).window, 64);
+}
+
+// req: 9293-EV-10
+#[test]
+fn what_ends_before_the_window_is_not_acceptable() {
+    everywhere(|half_open, config| {
+        let old = segment(&half_open, ACK, 0u32.wrapping_sub(4), 1, b"12345");
+        let verdict = half_open.clone().on_segment(NOW, &old, config);
+        assert_eq!(verdict, Verdict::Challenge(DropReason::OutOfWindow));
+        let reaching_in = segment(&half_open, ACK, 0u32.wrapping_sub(3), 1, b"12345");
+        assert_eq!(half_open.clone().on_segment(NOW, &reaching_in, config), Verdict::Promote);
+    });
+}
