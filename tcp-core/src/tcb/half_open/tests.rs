@@ -210,7 +210,7 @@ fn after_24_days_an_older_timestamp_is_no_sign_of_age() {
     let mut half_open = with_options(5_000, options, &config);
     let mut third = segment(&half_open, ACK, 1, 1, b"");
     third.options.timestamps = Some(Timestamps { value: 999, echo: 0 });
-    let day = crate::Duration::from_secs(24 * 3_600);
+    let day = Duration::from_secs(24 * 3_600);
     assert_eq!(
         half_open.on_segment(NOW + day * 24, &third, &config),
         Verdict::Challenge(DropReason::OldTimestamp)
