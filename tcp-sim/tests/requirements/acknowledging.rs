@@ -89,6 +89,10 @@ fn every_segment_that_arrives_is_counted() {
     assert_eq!(after.segments_received - before.segments_received, 3);
     assert_eq!(after.data_segments_received - before.data_segments_received, 2);
     assert_eq!(after.bytes_received - before.bytes_received, 200);
+    // The ACK of the second, and three segments of data.
+    test.write_len(3_000);
+    assert_eq!(test.stats().totals.segments_sent - before.segments_sent, 4);
+    assert_eq!(test.take_sent().len(), 4);
 }
 
 // req: 2883-1, 2883-7

@@ -311,3 +311,18 @@ fn urgent_data_goes_segment_by_segment_whatever_the_device_takes() {
     // Past the mark they are merged again.
     test.expect("seq 3101:7101");
 }
+
+// req: MUST-62, MUST-66
+// trap: 62
+#[test]
+fn a_probe_of_a_closed_window_tells_of_the_mark_from_where_it_stands() {
+    every_wrap(|numbers| {
+        let mut test = Scripted::established(plain_config(), numbers);
+        test.inject("[.] seq 5001 ack 101 win 0");
+        assert_eq!(test.connection.write_urgent(test.now, b"stop!"), Ok(5));
+        test.drain();
+        test.expect_none();
+        test.advance(Duration::from_secs(1));
+        test.expect("[U.] seq 100 ack 5001 urg 6");
+    });
+}
