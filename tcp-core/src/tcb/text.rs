@@ -127,10 +127,10 @@ impl Tcb {
         (!text.is_empty()).then_some((offset, text))
     }
 
-    /// The stream offset of a sequence number the peer used; none before the stream's start.
+    /// The stream offset of a sequence number the peer used, as long as it may send; none before the
+    /// stream's start.
     pub(super) fn receive_offset(&self, seq: SeqNumber) -> Option<u64> {
-        let fin = i64::from(self.rcv.fin_received());
-        self.receive.next().checked_add_signed(i64::from(seq.distance(self.rcv.nxt)) + fin)
+        self.receive.next().checked_add_signed(i64::from(seq.distance(self.rcv.nxt)))
     }
 
     /// The sequence number of a stream offset.

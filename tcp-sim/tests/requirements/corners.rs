@@ -420,3 +420,17 @@ fn e8_lingering_ends_with_a_rst_though_only_the_fin_is_unanswered() {
         assert_eq!(test.close_reason(), Some(CloseReason::Aborted));
     });
 }
+
+// req: LNX-RTO-4
+#[test]
+fn a_stream_of_three_segments_is_thin_and_one_of_four_is_not() {
+    for (segments, second) in [(3, 400), (4, 600)] {
+        let linear = config(|config| config.thin_linear_timeouts = 6);
+        let mut test = Scripted::established(linear, Numbers::default());
+        test.write_len(segments * 1_000);
+        assert_eq!(test.take_sent().len(), segments);
+        test.advance(SECS(1));
+        test.expect_at(200, "seq 101:1101");
+        test.expect_at(second, "seq 101:1101");
+    }
+}

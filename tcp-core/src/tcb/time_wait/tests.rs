@@ -152,3 +152,14 @@ fn two_ends_in_time_wait_do_not_keep_each_other_busy() {
 fn a_record_takes_at_most_64_bytes() {
     assert!(size_of::<TimeWait>() <= 64, "{}", size_of::<TimeWait>());
 }
+
+// req: 7323-PAWS5
+#[test]
+fn an_equal_timestamp_is_not_old() {
+    let config = ConnConfig::default();
+    let mut value = time_wait(5_000, Some(1_000));
+    let same = with_timestamp(segment(&value, ACK, 0, b""), 1_000);
+    assert_eq!(value.on_segment(NOW, &same, &config), Verdict::Ignore);
+    let old = with_timestamp(segment(&value, ACK, 0, b""), 999);
+    assert_eq!(value.on_segment(NOW, &old, &config), Verdict::Ack);
+}
