@@ -240,3 +240,22 @@ fn what_ends_before_the_window_is_not_acceptable() {
         assert_eq!(half_open.clone().on_segment(NOW, &reaching_in, config), Verdict::Promote);
     });
 }
+
+// trap: 24
+#[test]
+fn a_third_segment_that_finds_no_place_is_as_good_the_next_time() {
+    everywhere(|mut half_open, config| {
+        // The accept queue is full: the listener does not follow the verdict, and nothing is lost.
+        let third = segment(&half_open, ACK, 1, 1, b"");
+        assert_eq!(half_open.on_segment(NOW, &third, config), Verdict::Promote);
+        let before = half_open;
+        let data = segment(&half_open, ACK, 1, 1, b"the client believes itself connected");
+        assert_eq!(half_open.on_segment(NOW, &data, config), Verdict::Promote);
+        assert_eq!(half_open, before, "the data was neither taken nor acknowledged");
+        // The SYN-ACK goes out again, and the client's answer to it does as well as the first ACK.
+        assert_eq!(half_open.on_timeout(half_open.deadline(), config), Timeout::SynAck);
+        let again = half_open.syn_ack(NOW, &tuple());
+        assert_eq!((again.seq, again.ack), (half_open.iss, half_open.irs + 1));
+        assert_eq!(half_open.on_segment(NOW, &third, config), Verdict::Promote);
+    });
+}
