@@ -127,3 +127,20 @@ fn crossing_syns_scale_only_if_both_offer_it() {
         test.expect("[S.] seq 100 ack 5001 <mss 1000,wscale 0>");
     });
 }
+
+// req: 2018-4a
+#[test]
+fn crossing_syns_agree_on_sack_only_if_both_offer_it() {
+    every_wrap(|numbers| {
+        let mut config = plain_config();
+        config.sack = true;
+        let mut test = Scripted::connecting(config.clone(), numbers);
+        test.expect("[S] seq 100 <mss 1000,sackOK>");
+        test.inject("[S] seq 5000 <mss 1000>");
+        test.expect("[S.] seq 100 ack 5001 <mss 1000>");
+        let mut test = Scripted::connecting(config, numbers);
+        test.expect("[S]");
+        test.inject("[S] seq 5000 <mss 1000,sackOK>");
+        test.expect("[S.] seq 100 ack 5001 <mss 1000,sackOK>");
+    });
+}

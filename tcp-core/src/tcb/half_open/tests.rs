@@ -259,3 +259,15 @@ fn a_third_segment_that_finds_no_place_is_as_good_the_next_time() {
         assert_eq!(half_open.on_segment(NOW, &third, config), Verdict::Promote);
     });
 }
+
+// req: 7323-TS4
+#[test]
+fn a_challenge_carries_the_timestamp_that_was_agreed_on_and_nothing_of_a_syn() {
+    let config = ConnConfig::default();
+    let stamped = Some(Timestamps { value: 1_000, echo: 0 });
+    let options = Options { mss: Some(1_000), sack_permitted: true, timestamps: stamped, ..Options::NONE };
+    let half_open = with_options(5_000, options, &config);
+    let timestamps = Some(Timestamps { value: half_open.clock.value(NOW), echo: 1_000 });
+    let expected = Options { timestamps, ..Options::NONE };
+    assert_eq!(half_open.challenge_ack(NOW, &tuple()).options, expected);
+}
