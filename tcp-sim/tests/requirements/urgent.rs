@@ -318,11 +318,13 @@ fn urgent_data_goes_segment_by_segment_whatever_the_device_takes() {
 fn a_probe_of_a_closed_window_tells_of_the_mark_from_where_it_stands() {
     every_wrap(|numbers| {
         let mut test = Scripted::established(plain_config(), numbers);
-        test.inject("[.] seq 5001 ack 101 win 0");
+        test.write(b"0123456789");
+        test.expect("[P.] seq 101:111");
+        test.inject("[.] seq 5001 ack 111 win 0");
         assert_eq!(test.connection.write_urgent(test.now, b"stop!"), Ok(5));
         test.drain();
         test.expect_none();
         test.advance(Duration::from_secs(1));
-        test.expect("[U.] seq 100 ack 5001 urg 6");
+        test.expect("[U.] seq 110 ack 5001 urg 6");
     });
 }
