@@ -299,12 +299,20 @@ fn judge_lossy(setup: &Setup) {
     let (info, host) = bulk(setup);
     let tally = host.tally;
     assert!(tally.retransmissions > 0);
-    // One in fifty is lost; no more than twice as many are sent again.
-    assert!(tally.retransmissions * 25 < tally.data_segments, "{tally:?}\n{info:?}");
+    // One in fifty is lost, more if a busy machine's queue overflows; no more than twice as many are
+    // sent again.
+    let missing = tally.data_segments.saturating_sub(u64::from(info.data_segments_in));
+    assert!(tally.retransmissions <= 2 * missing + 20, "{missing} did not arrive: {tally:?}\n{info:?}");
     assert_eq!(tally.sack_blocks > 0, info.sack, "{tally:?}");
     if info.sack {
-        // Nor does the kernel, which learns from our SACKs what has arrived.
-        assert!(info.retransmitted * 25 < info.data_segments_out, "{info:?}");
+        // Nor does the kernel, which learns from our SACKs what has arrived: it sends again what did
+        // not, be it that the link lost it or that a busy machine's queue overflowed.
+        let arrived = host.stats.totals.data_segments_received;
+        let missing = u64::from(info.data_segments_out).saturating_sub(arrived);
+        assert!(
+            u64::from(info.retransmitted) <= missing + missing / 4 + 10,
+            "{missing} did not arrive: {info:?}"
+        );
         assert!(info.dsacks * 10 <= info.retransmitted, "{info:?}");
     }
 }
